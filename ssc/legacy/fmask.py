@@ -71,7 +71,7 @@ def decode(fmask: NDArray[np.uint8]) -> FmaskBits:
         snow=has(seen, SNOW),
         water=has(seen, WATER),
         cirrus=has(seen, CIRRUS),
-        aerosol=seen >> AEROSOL_SHIFT,
+        aerosol=seen >> np.uint8(AEROSOL_SHIFT),
         valid=valid,
     )
 
@@ -100,8 +100,9 @@ def cloud_coverage(bits: FmaskBits) -> int:
     HLS counts valid NIR pixels where this counts valid Fmask pixels; without fill in either the two are one. 0 when
     nothing is valid.
     """
-    covered = np.count_nonzero(bits.cirrus | bits.cloud | bits.shadow)
-    return int(100 * covered / max(np.count_nonzero(bits.valid), 1) + 0.5)
+    covered = int(np.count_nonzero(bits.cirrus | bits.cloud | bits.shadow))
+    valid = int(np.count_nonzero(bits.valid))
+    return int(100 * covered / max(valid, 1) + 0.5)
 
 
 def byte_codes(fmask: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -17,3 +17,23 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data in {folder}: set SSC_SHARED to a folder with data/ and reference/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def basin(tmp_path_factory):
+    """A small simulated basin with its truth, six granules."""
+    from ssc.simulate import simulate_basin
+
+    return simulate_basin(tmp_path_factory.mktemp("basin"), granules=6, seed=3, size=320)
+
+
+@pytest.fixture(scope="session")
+def prefect():
+    """A temporary Prefect server in its own home."""
+    from config.environment import calm_prefect
+
+    calm_prefect()
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield

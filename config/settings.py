@@ -1,0 +1,157 @@
+"""Settings of a run, strongest first: argument, environment `SSC_*`, overlay YAML, `config/default.yaml`.
+
+The numbers themselves are frozen dataclasses beside the science they steer; this module only nests them.
+Secrets are no settings: they stay in the environment or in netrc, and are read where they are used.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import textwrap
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from ssc.clear import ClearWaterRule
+from ssc.corridor import CorridorRule
+from ssc.errors import InputError
+
+DEFAULTS = Path(__file__).with_name("default.yaml")
+_NOT_OURS = {"SSC_SHARED", "SSC_TORCH"}  # read by the tests and by the Makefile
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told besides its input."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SSC_", env_nested_delimiter="__", extra="forbid", frozen=True, protected_namespaces=()
+    )
+
+    masker: str = "legacy-dswx"
+    """Who tells water from cloud; `ssc masker list` shows the names."""
+    regressor: str = "physical"
+    """Who turns reflectance into SSC; `ssc regressor list` shows the names."""
+    dem: str | None = None
+    """Elevation model for terrain shadow: GeoTIFF, VRT or folder of Copernicus GLO-30; null: no terrain shadow."""
+    workers: int = Field(default=2, ge=1, le=64)
+    """Granules in work at the same time; each needs about 1 GB of memory for a full tile."""
+    threads: int = Field(default=4, ge=1, le=32)
+    """Bands read at the same time within one granule."""
+    commit_every: int = Field(default=8, ge=1)
+    """Granules per commit to the store: what a killed run has to do again, at most."""
+    cache: str | None = None
+    """Folder for drawn corridors; null: `cache/` inside a local store, none for a store on an object store."""
+    corridor: CorridorRule = CorridorRule()
+    """Which pixels belong to a reach."""
+    clear: ClearWaterRule = ClearWaterRule()
+    """Which of them carry its statistics."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over YAML files, later files over earlier ones, leaf by leaf."""
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, deep_merge=True)
+
+
+def load(overlay: Path | None = None, **arguments: Any) -> Settings:
+    """Settings of a run.
+
+    Args:
+        overlay: A YAML file that changes some leaves of `config/default.yaml`.
+        **arguments: Settings given on the command line; None means not given.
+
+    Raises:
+        InputError: A setting, in a file or in the environment, is unknown or out of range; or no such overlay.
+    """
+    if overlay is not None and not overlay.is_file():
+        raise InputError(f"no such settings file: {overlay}")
+    _refuse_unknown_environment()
+    files = [DEFAULTS] if overlay is None else [DEFAULTS, overlay]
+
+    class Layered(Settings):
+        model_config = SettingsConfigDict(yaml_file=files)
+
+    given = {name: value for name, value in arguments.items() if value is not None}
+    try:
+        return Layered(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"setting {name}: {first['msg']}; found {first['input']!r}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"settings file {overlay} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def _refuse_unknown_environment() -> None:
+    """A misspelt variable would be ignored without a word, even with extra="forbid"."""
+    known = {f"SSC_{name}".upper() for name in _leaves()}
+    for variable in sorted(os.environ):
+        if variable.startswith("SSC_") and variable not in known | _NOT_OURS:
+            raise InputError(f"unknown setting in the environment: {variable}; known are {' '.join(sorted(known))}")
+
+
+def _leaves() -> list[str]:
+    """Names of all settings, nested ones as `corridor__margin_m`."""
+    names = []
+    for name, field in Settings.model_fields.items():
+        nested = field.default if is_dataclass(field.default) else None
+        names += [name] if nested is None else [f"{name}__{inner.name}" for inner in fields(nested)]
+    return names
+
+
+def default_yaml() -> str:
+    """`config/default.yaml` as the code has it: every setting, its docstring as a comment."""
+    lines = ["# Generated by `python -m config.settings`; change the code, not this file.", ""]
+    docs = _attribute_docs(Settings)
+    for name, field in Settings.model_fields.items():
+        lines += _comment(docs[name])
+        if is_dataclass(field.default):
+            lines.append(f"{name}:")
+            lines += [f"  {line}" for line in _dataclass_yaml(field.default)]
+        else:
+            lines.append(_leaf(name, field.default))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _dataclass_yaml(rule: Any) -> list[str]:
+    docs = _attribute_docs(type(rule))
+    lines: list[str] = []
+    for field in fields(rule):
+        lines += [*_comment(docs.get(field.name, "")), _leaf(field.name, getattr(rule, field.name))]
+    return lines
+
+
+def _leaf(name: str, value: Any) -> str:
+    return yaml.safe_dump({name: value}).strip()
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(text, 110)]
+
+
+def _attribute_docs(cls: type) -> dict[str, str]:
+    """The docstring under each attribute of a class, by attribute name."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    docs: dict[str, str] = {}
+    assert isinstance(body, ast.ClassDef)
+    for above, below in zip(body.body, body.body[1:], strict=False):
+        if isinstance(above, ast.AnnAssign) and isinstance(above.target, ast.Name) and isinstance(below, ast.Expr):
+            docs[above.target.id] = " ".join(str(ast.literal_eval(below.value)).split())
+    return docs
+
+
+if __name__ == "__main__":
+    DEFAULTS.write_text(default_yaml(), encoding="utf-8")

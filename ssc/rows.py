@@ -1,0 +1,59 @@
+"""From what a granule shows of its reaches to rows of the results table: estimate, flags, identity."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ssc.corridor import Corridor
+from ssc.flags import sample_flags, summary, withhold
+from ssc.observation import Reader
+from ssc.reaches import Reaches
+from ssc.regression import Regressor
+from ssc.schema import COLUMNS
+
+
+def compose_rows(
+    samples: pd.DataFrame, reader: Reader, corridor: Corridor, reaches: Reaches, regressor: Regressor, masker: str
+) -> pd.DataFrame:
+    """One results row per reach of a granule, all of `ssc.schema.COLUMNS` but the last two (code, settings).
+
+    Args:
+        samples: `ssc.aggregate.reach_samples`, indexed by reach_id.
+        reader: The open granule; only its name and facts are used.
+        corridor: What the samples were gathered on.
+        reaches: The reaches, for width, lake flag and type.
+        regressor: Turns samples into SSC.
+        masker: Name of the masker that made the samples.
+    """
+    about = reaches.table.loc[samples.index]
+    flags = sample_flags(samples, about)
+    estimates = regressor.predict(samples.assign(product=reader.granule.product.value))
+    bits = flags | estimates["ssc_qual"]
+    estimates = withhold(estimates.assign(ssc_qual=bits), bits)
+    rows = samples.join(estimates).assign(
+        ssc_quality=summary(bits), regressor=regressor.name, masker=masker, sword_version=reaches.version
+    )
+    return _identify(rows, reader, corridor)
+
+
+def _identify(rows: pd.DataFrame, reader: Reader, corridor: Corridor) -> pd.DataFrame:
+    granule, facts = reader.granule, reader.facts
+    share = pd.Series(corridor.reach_share, index=corridor.reach_ids)
+    rows = rows.rename_axis("reach_id").reset_index()
+    rows = rows.assign(
+        acquisition=pd.Timestamp(granule.acquired),
+        time=pd.Timestamp(facts.sensed),
+        year=granule.acquired.year,
+        basin=_basin(rows["reach_id"]),
+        platform=facts.platform,
+        product=granule.product.value,
+        granule_ids=[[granule.name]] * len(rows),
+        tile_ids=[[granule.tile]] * len(rows),
+        reach_share=share.loc[rows["reach_id"]].to_numpy(),
+    )
+    return rows[[column.name for column in COLUMNS if column.name in rows]]
+
+
+def _basin(reach_ids: pd.Series) -> pd.Series:
+    """First two digits of the ids; SWORD ids have eleven, but any positive id has a beginning."""
+    return reach_ids.astype(str).str[:2].astype("int32")

@@ -1,0 +1,180 @@
+"""The main job: granules in, rows in the store; what is broken is set aside, what is done is not done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+
+from flows.engine import Engine, run_estimate
+from malformed import MALFORMED
+from ssc.granules import find
+from ssc.quality import Quality
+from ssc.results import open_store
+from ssc.schema import COLUMNS
+
+NAMES = [column.name for column in COLUMNS]
+
+
+def estimate(granules, reaches, store, **settings):
+    """Run the road over plain threads."""
+    options = {key: settings.pop(key) for key in ("quicklooks", "redo", "ids", "bbox", "basin") if key in settings}
+    parameters = {"granules": [str(granules)], "reaches": str(reaches), "store": str(store), "settings": settings}
+    return run_estimate({**parameters, **options}, Engine.LOCAL)
+
+
+@pytest.fixture(scope="module")
+def real(shared, tmp_path_factory):
+    """The real S30 granule of Louisiana through the whole road: (summary, rows)."""
+    store = tmp_path_factory.mktemp("real") / "store"
+    data = shared / "data" / "hls_s30_t15sxr"
+    summary = estimate(data / "input", data / "reaches.geojson", store, masker="legacy-dswx")
+    return summary, open_store(store).query()
+
+
+def test_real_granule_gives_a_row_for_each_reach(real):
+    summary, rows = real
+    assert summary.exit_code == 0
+    assert list(rows.columns) == NAMES
+    assert rows["reach_id"].tolist() == [74299900011 + 10 * number for number in range(8)]
+    assert set(rows["platform"]) == {"S2A"}
+    assert (rows["time"] == pd.Timestamp("2021-09-07T16:54:47.751044Z")).all()
+    assert (rows["acquisition"] == pd.Timestamp("2021-09-07T16:39:01Z")).all()
+
+
+def test_real_granule_has_ssc_exactly_where_water_is_clear(real):
+    _, rows = real
+    enough = rows["n_px_used"] >= 8
+    assert enough.any()
+    assert (rows["ssc"].notna() == enough).all()
+    withheld = (rows["ssc_qual"] & Quality.VERY_FEW) != 0
+    assert (withheld == ~enough).all()
+    known = rows[enough]
+    assert known["ssc"].between(0.5, 1500).all()
+    assert (known["ssc_lo90"] < known["ssc"]).all()
+    assert (known["ssc"] < known["ssc_hi90"]).all()
+
+
+def test_real_granule_counts_agree_with_nasa_open_water(real, shared):
+    """Clear pixels per reach cannot exceed NASA's open, clear water within the corridor's reach of the line."""
+    _, rows = real
+    reference = shared / "data" / "hls_s30_t15sxr" / "dswx_ref"
+    with rasterio.open(reference / "dswx_hls_v0.1_B05_WTR-1.tif") as layer:
+        water = np.isin(layer.read(1), (1, 2))
+    with rasterio.open(reference / "dswx_hls_v0.1_B09_CLOUD.tif") as layer:
+        hidden = (layer.read(1) & 0b110) != 0
+    assert 0 < rows["n_px_clear"].sum() <= (water & ~hidden).sum() + 1296  # 1.0.2 remaps 1296 px to water
+
+
+@pytest.fixture(scope="module")
+def first(basin, tmp_path_factory):
+    """The simulated basin through the whole road: (summary, store path)."""
+    store = tmp_path_factory.mktemp("first") / "store"
+    return estimate(basin.granules, basin.reaches, store, dem=str(basin.dem)), store
+
+
+def test_every_granule_ends_with_a_status(first, basin):
+    summary, store = first
+    assert sum(summary.statuses.values()) == len(find(basin.granules))
+    assert summary.exit_code == 0
+    ledger = open_store(store).ledger.read()
+    assert sorted(ledger["granule_id"]) == [granule.name for granule in find(basin.granules)]
+
+
+def test_second_run_does_nothing(first, basin):
+    _, store = first
+    before = open_store(store).query()
+    again = estimate(basin.granules, basin.reaches, store, dem=str(basin.dem))
+    assert again.done_before == len(find(basin.granules))
+    assert sum(again.statuses.values()) == 0
+    pd.testing.assert_frame_equal(open_store(store).query(), before)
+
+
+def test_redo_changes_no_row(first, basin):
+    _, store = first
+    before = open_store(store).query()
+    again = estimate(basin.granules, basin.reaches, store, dem=str(basin.dem), redo=True)
+    assert (again.inserted, again.updated) == (0, 0)
+    assert again.unchanged == len(before)
+    pd.testing.assert_frame_equal(open_store(store).query(), before)
+
+
+def test_other_settings_are_other_work(first, basin):
+    _, store = first
+    again = estimate(basin.granules, basin.reaches, store, masker="mndwi")
+    assert again.done_before == 0
+    assert set(open_store(store).query()["masker"]) == {"legacy-dswx", "mndwi"}
+
+
+def test_selection_by_id(basin, tmp_path):
+    reach_id = int(pd.read_csv(basin.truth / "reaches.csv", comment="#")["reach_id"].iloc[0])
+    estimate(basin.granules, basin.reaches, tmp_path / "store", ids=[reach_id])
+    assert set(open_store(tmp_path / "store").query()["reach_id"]) == {reach_id}
+
+
+def test_windows_and_whole_tiles_give_the_same_rows(first, basin, tmp_path):
+    """Quick-looks force whole-tile reading; the numbers must not depend on how pixels were read."""
+    _, store = first
+    estimate(basin.granules, basin.reaches, tmp_path / "store", dem=str(basin.dem), quicklooks=str(tmp_path / "looks"))
+    windowed = open_store(store).query(masker="legacy-dswx")
+    pd.testing.assert_frame_equal(open_store(tmp_path / "store").query(), windowed)
+    assert len(list((tmp_path / "looks").glob("*.jpg"))) == len(find(basin.granules))
+
+
+def test_each_malformed_granule_is_set_aside_and_the_others_go_on(first, basin, tmp_path):
+    """At least 25 kinds of damage in one call, beside one good granule."""
+    assert len(MALFORMED) >= 25
+    good = find(basin.granules)[0]
+    source = Path(next(iter(good.hrefs.values()))).parent
+    shutil.copytree(source, tmp_path / "in" / "good")
+    for day, (name, damage) in enumerate(sorted(MALFORMED.items()), start=1):
+        copy_as(source, tmp_path / "in" / name, good.name, f"{good.name[:15]}20{day:02d}001T000000.v2.0")
+        damage(tmp_path / "in" / name, find(tmp_path / "in" / name)[0])
+    summary = estimate(tmp_path / "in", basin.reaches, tmp_path / "store", dem=str(basin.dem))
+    assert summary.exit_code == 3
+    assert len(summary.set_aside) >= len(MALFORMED)
+    assert all(reason and "\n" not in reason for reason in summary.set_aside.values())
+    rows = open_store(tmp_path / "store").query()
+    assert {name for names in rows["granule_ids"] for name in names} == {good.name}
+    expected = open_store(first[1]).query(masker="legacy-dswx")
+    expected = expected[[good.name in names for names in expected["granule_ids"]]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows, expected)
+
+
+def copy_as(source: Path, folder: Path, old: str, new: str) -> None:
+    """A granule's files under another granule name."""
+    folder.mkdir(parents=True)
+    for file in source.glob(f"{old}.*.tif"):
+        shutil.copy(file, folder / file.name.replace(old, new))
+
+
+def test_real_truncated_files_are_set_aside(shared, basin, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(shared / "data" / "hls_v20_truncated", folder)
+    summary = estimate(folder, basin.reaches, tmp_path / "store")
+    assert summary.exit_code == 3
+    assert set(summary.set_aside) == {"HLS.L30.T19LBJ.2020239T144556.v2.0", "HLS.S30.T35VLJ.2021168T100559.v2.0"}
+
+
+def test_prefect_gives_the_same_rows(first, basin, tmp_path, prefect):
+    from flows.estimate import estimate as flow
+
+    summary = flow(
+        granules=[str(basin.granules)],
+        reaches=str(basin.reaches),
+        store=str(tmp_path / "store"),
+        settings={"dem": str(basin.dem)},
+    )
+    assert summary.exit_code == 0
+    expected = open_store(first[1]).query(masker="legacy-dswx")
+    pd.testing.assert_frame_equal(open_store(tmp_path / "store").query(), expected)
+
+
+def test_summary_is_json(first):
+    summary, _ = first
+    assert json.loads(json.dumps(summary.as_dict()))["exit_code"] == 0

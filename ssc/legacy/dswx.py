@@ -125,7 +125,7 @@ V0_1: Final = replace(V1_0_2, mndwi=0.0123, clip=False, aerosol=False)
 _CHUNK = 1 << 16  # pixels a round: six float32 bands and their temporaries stay in the cache, about 3x faster
 
 
-def diagnostic(  # noqa: PLR0913, PLR0917  # six bands and a preset, as promised to users
+def diagnostic(  # noqa: PLR0917  # six bands and a preset, as promised to users
     blue: Float, green: Float, red: Float, nir: Float, swir1: Float, swir2: Float, preset: Preset = V1_0_2
 ) -> Classes:
     """The five tests as bits: T1 = 1, T2 = 2, T3 = 4, T4 = 8, T5 = 16; 32 where any band has no data.
@@ -314,7 +314,7 @@ class Layers:
     conf: Classes
 
 
-def classify(  # noqa: PLR0913  # the inputs of a product, each told by name
+def classify(
     reflectance: NDArray[np.float32],
     fmask: Classes,
     *,

@@ -1,0 +1,204 @@
+"""Elevation on the grid of a tile, from whatever elevation rasters there are.
+
+A location is one raster (GeoTIFF, VRT), a folder of rasters, or the https:// or s3:// folder that holds Copernicus
+GLO-30 under its public names, for instance https://copernicus-dem-30m.s3.amazonaws.com (free, no login; credit DLR,
+Airbus, ESA). GLO-30 has no files over open ocean, other models call the sea a void: where nothing is known, elevation is 0. Hence a
+model should cover the tile and 15 km round it; where it ends inside the tile it leaves a cliff.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+from rasterio.errors import RasterioIOError
+from rasterio.warp import Resampling, reproject
+
+from ssc.errors import AccessError, DataError, InputError, TransientError
+
+logger = logging.getLogger(__name__)
+
+GLO30_BASE: Final = "https://copernicus-dem-30m.s3.amazonaws.com"
+"""Copernicus GLO-30 as cloud-optimised GeoTIFF, one file a degree (bucket copernicus-dem-30m, eu-central-1)."""
+
+_GLO30_PREFIX: Final = "Copernicus_DSM_COG_10_"
+_LOWEST_M: Final = -500.0
+"""Nothing dry lies lower (Dead Sea shore -430 m): such values are undeclared voids."""
+_SECOND_DEG: Final = 1 / 3600
+"""GLO-30 pixels are centred on whole degrees, so a tile reaches half an arc second beyond its name."""
+_REMOTE: Final = {
+    "AWS_NO_SIGN_REQUEST": "YES",
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_CONNECTTIMEOUT": "20",
+    "GDAL_HTTP_TIMEOUT": "120",
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "2",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """A box on the globe, degrees; `east` may pass 180 where the box crosses the antimeridian."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def __str__(self) -> str:
+        return f"longitude {self.west:.2f} to {self.east:.2f}, latitude {self.south:.2f} to {self.north:.2f}"
+
+
+def glo30_names(bounds: Bounds) -> list[str]:
+    """Names of the GLO-30 tiles a box overlaps, whether or not they exist (there are none over open ocean).
+
+    >>> glo30_names(Bounds(west=-65.9, south=18.2, east=-65.1, north=18.9))
+    ['Copernicus_DSM_COG_10_N18_00_W066_00_DEM']
+    """
+    return [
+        _glo30_name(lat, (lon + 180) % 360 - 180)
+        for lat in range(math.floor(bounds.south), math.ceil(bounds.north))
+        for lon in range(math.floor(bounds.west), math.ceil(bounds.east))
+    ]
+
+
+def _glo30_name(lat: int, lon: int) -> str:
+    """Name by the south-west corner, whole degrees."""
+    north_south, east_west = "S" if lat < 0 else "N", "W" if lon < 0 else "E"
+    return f"{_GLO30_PREFIX}{north_south}{abs(lat):02d}_00_{east_west}{abs(lon):03d}_00_DEM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dem:
+    """An elevation model at a location."""
+
+    location: str
+    """A file, a folder, or the https:// or s3:// folder of GLO-30."""
+
+    def __post_init__(self) -> None:
+        if "://" not in self.location and not Path(self.location).exists():
+            raise InputError(f"no elevation model: found nothing at {self.location}, wanted a raster, folder or URL")
+
+    def on(self, grid: GeoBox, core: GeoBox | None = None) -> NDArray[np.float32]:
+        """(H, W) elevation in m on a grid, bilinear; 0 where there is none (sea, voids).
+
+        Args:
+            grid: Where elevation is wanted.
+            core: The centred part of it that matters, the rest being margin; None: all of it.
+
+        Raises:
+            DataError: The model covers no pixel of the core, or one of its files is broken.
+            TransientError: A remote file timed out.
+            AccessError: A remote server refuses us.
+        """
+        elevation = np.full(grid.shape, np.nan, np.float32)
+        for source in self._sources(bounds_of(grid)):
+            _warp(source, grid, elevation)
+        known = elevation >= _LOWEST_M
+        self._check_cover(known, core or grid)
+        return np.where(known, elevation, np.float32(0))
+
+    def _check_cover(self, known: NDArray[np.bool_], core: GeoBox) -> None:
+        rows, cols = ((whole - part) // 2 for whole, part in zip(known.shape, core.shape, strict=True))
+        share = known[rows : rows + core.shape[0], cols : cols + core.shape[1]].mean()
+        if share == 0:
+            raise DataError(
+                f"no elevation under the tile: {self.location} covers none of {bounds_of(core)}, wanted a model "
+                "of that area"
+            )
+        if share < 1:
+            logger.info("dem=%s covers=%.3f of the tile, the rest is taken as sea level", self.location, share)
+
+    def _sources(self, bounds: Bounds) -> Iterator[str]:
+        names = glo30_names(bounds)
+        if "://" not in self.location:
+            yield from _local(Path(self.location), set(names))
+        elif self.location.lower().endswith((".tif", ".tiff", ".vrt")):
+            yield self.location
+        else:
+            base = self.location.rstrip("/")
+            yield from (f"{base}/{name}/{name}.tif" for name in names)
+
+
+def _local(path: Path, names: set[str]) -> Iterator[str]:
+    """A raster itself, or those of a folder; GLO-30 tiles elsewhere on the globe are known by name and left closed."""
+    if path.is_file():
+        yield str(path)
+        return
+    for file in sorted(path.rglob("*")):
+        elsewhere = file.stem.startswith(_GLO30_PREFIX) and file.stem not in names
+        if file.suffix.lower() in {".tif", ".tiff", ".vrt"} and not elsewhere:
+            yield str(file)
+
+
+def bounds_of(grid: GeoBox) -> Bounds:
+    """Box in degrees that holds a grid, one arc second wider on each side."""
+    lons, lats = _outline(grid)
+    if np.ptp(lons) > 180:  # a tile is 1 to 12 degrees wide: it crosses the antimeridian
+        lons = lons % 360
+    return Bounds(
+        west=float(lons.min()) - _SECOND_DEG,
+        south=float(lats.min()) - _SECOND_DEG,
+        east=float(lons.max()) + _SECOND_DEG,
+        north=float(lats.max()) + _SECOND_DEG,
+    )
+
+
+def _outline(grid: GeoBox) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Longitudes and latitudes along the edge of a grid: parallels bulge beyond the corners."""
+    share = np.linspace(0, 1, 21)
+    rows = np.concatenate([share * 0, share * 0 + 1, share, share]) * grid.shape[0]
+    cols = np.concatenate([share, share, share * 0, share * 0 + 1]) * grid.shape[1]
+    return lonlat(grid, rows, cols)
+
+
+def lonlat(
+    grid: GeoBox, rows: NDArray[np.float64], cols: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Longitudes and latitudes, degrees, of places in a grid; (0, 0) is the outer corner of the first pixel."""
+    a = grid.affine
+    to_degrees = Transformer.from_crs(str(grid.crs), "EPSG:4326", always_xy=True)
+    lons, lats = to_degrees.transform(a.c + a.a * cols + a.b * rows, a.f + a.d * cols + a.e * rows)
+    return lons, lats
+
+
+def _warp(source: str, grid: GeoBox, elevation: NDArray[np.float32]) -> None:
+    """Warp one raster into the elevation where it has data; a remote tile that does not exist leaves it as it is."""
+    with rasterio.Env(**_REMOTE):
+        try:
+            with rasterio.open(source) as raster:
+                reproject(
+                    rasterio.band(raster, 1),
+                    elevation,
+                    dst_transform=grid.affine,
+                    dst_crs=str(grid.crs),
+                    dst_nodata=np.nan,
+                    init_dest_nodata=False,  # keep what earlier tiles gave
+                    resampling=Resampling.bilinear,
+                )
+        except RasterioIOError as error:
+            if not _is_absent(source, str(error)):
+                raise _told(source, str(error)) from error
+
+
+def _is_absent(source: str, message: str) -> bool:
+    return "://" in source and "404" in message
+
+
+def _told(source: str, message: str) -> DataError | AccessError | TransientError:
+    """The error of ours that a GDAL message amounts to."""
+    text = f"cannot read elevation {source}: {message}"
+    if "://" not in source:
+        return DataError(f"{text}; wanted a georeferenced raster")
+    if "401" in message or "403" in message:
+        return AccessError(f"{text}; wanted a location open to anonymous readers")
+    return TransientError(f"{text}; try again")

@@ -2,8 +2,8 @@
 
 A location is one raster (GeoTIFF, VRT), a folder of rasters, or the https:// or s3:// folder that holds Copernicus
 GLO-30 under its public names, for instance https://copernicus-dem-30m.s3.amazonaws.com (free, no login; credit DLR,
-Airbus, ESA). GLO-30 has no files over open ocean, other models call the sea a void: where nothing is known, elevation is 0. Hence a
-model should cover the tile and 15 km round it; where it ends inside the tile it leaves a cliff.
+Airbus, ESA). GLO-30 has no files over open ocean, and other models call the sea a void: where nothing is known,
+elevation is 0. Hence a model should cover the tile and 15 km round it; one that ends inside it leaves a cliff.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import rasterio
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
-from rasterio.errors import RasterioIOError
+from rasterio.errors import RasterioIOError, WarpOperationError
 from rasterio.warp import Resampling, reproject
 
 from ssc.errors import AccessError, DataError, InputError, TransientError
@@ -31,11 +31,13 @@ GLO30_BASE: Final = "https://copernicus-dem-30m.s3.amazonaws.com"
 """Copernicus GLO-30 as cloud-optimised GeoTIFF, one file a degree (bucket copernicus-dem-30m, eu-central-1)."""
 
 _GLO30_PREFIX: Final = "Copernicus_DSM_COG_10_"
+_VOID_M: Final = -9999
+"""What marks a void in rasters that do not say."""
 _LOWEST_M: Final = -500.0
-"""Nothing dry lies lower (Dead Sea shore -430 m): such values are undeclared voids."""
+"""Nothing dry lies lower (Dead Sea shore -430 m): what is left of undeclared voids."""
 _SECOND_DEG: Final = 1 / 3600
 """GLO-30 pixels are centred on whole degrees, so a tile reaches half an arc second beyond its name."""
-_REMOTE: Final = {
+REMOTE: Final = {
     "AWS_NO_SIGN_REQUEST": "YES",
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_CONNECTTIMEOUT": "20",
@@ -43,6 +45,7 @@ _REMOTE: Final = {
     "GDAL_HTTP_MAX_RETRY": "3",
     "GDAL_HTTP_RETRY_DELAY": "2",
 }
+"""GDAL's options while a remote file is open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,21 +176,28 @@ def lonlat(
 
 def _warp(source: str, grid: GeoBox, elevation: NDArray[np.float32]) -> None:
     """Warp one raster into the elevation where it has data; a remote tile that does not exist leaves it as it is."""
-    with rasterio.Env(**_REMOTE):
+    with rasterio.Env(**(REMOTE if "://" in source else {})):
         try:
             with rasterio.open(source) as raster:
-                reproject(
-                    rasterio.band(raster, 1),
-                    elevation,
-                    dst_transform=grid.affine,
-                    dst_crs=str(grid.crs),
-                    dst_nodata=np.nan,
-                    init_dest_nodata=False,  # keep what earlier tiles gave
-                    resampling=Resampling.bilinear,
-                )
-        except RasterioIOError as error:
+                _warp_open(raster, grid, elevation)
+        except (RasterioIOError, WarpOperationError) as error:
             if not _is_absent(source, str(error)):
                 raise _told(source, str(error)) from error
+
+
+def _warp_open(raster: rasterio.DatasetReader, grid: GeoBox, elevation: NDArray[np.float32]) -> None:
+    if raster.crs is None:
+        raise _told(raster.name, "it has no coordinate system")
+    reproject(
+        rasterio.band(raster, 1),
+        elevation,
+        src_nodata=_VOID_M if raster.nodata is None else raster.nodata,
+        dst_transform=grid.affine,
+        dst_crs=str(grid.crs),
+        dst_nodata=np.nan,
+        init_dest_nodata=False,  # keep what earlier tiles gave
+        resampling=Resampling.bilinear,
+    )
 
 
 def _is_absent(source: str, message: str) -> bool:

@@ -1,0 +1,143 @@
+"""A simulated basin on disk: granules, reaches, elevation, water samples, and the truth behind them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from affine import Affine
+from odc.geo.geobox import GeoBox
+
+from ssc.errors import InputError
+from ssc.masks import Mask
+from ssc.simulate import truth, vectors
+from ssc.simulate.grid import corner
+from ssc.simulate.headers import SIMULATED
+from ssc.simulate.insitu import sample
+from ssc.simulate.landscape import Landscape, shape_land
+from ssc.simulate.overpass import overpass
+from ssc.simulate.scene import Scene, observe
+from ssc.simulate.weather import PROGRAMME, WINTER, Weather
+from ssc.simulate.writer import write_granule, write_raster
+
+PLATFORMS = ("L8", "S2A", "L9", "S2B")
+TILE = "13TDM"
+"""Default: on the Yellowstone river, 46.5 N, where June sun stands high and January sun low. Only the grid is real."""
+START = date(2024, 5, 6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basin:
+    """Where the files of a simulated basin are."""
+
+    folder: Path
+    granules: Path
+    """One folder per granule, as `ssc.granules.find` likes it."""
+    reaches: Path
+    """GeoPackage, layers `reaches` and `nodes`, SWORD columns."""
+    dem: Path
+    """Elevation, metres, of the tile and 3.8 km round it."""
+    insitu: Path
+    """CSV of water samples: reach_id, time, ssc_mg_l, longitude, latitude, simulated."""
+    truth: Path
+    """truth/<granule>/masks.tif and ssc.tif, truth/reaches.csv."""
+
+
+def simulate_basin(
+    out: Path | str,
+    *,
+    granules: int = 6,
+    seed: int = 7,
+    size: int = 3660,
+    tile: str = TILE,
+    start: date = START,
+    progress: Callable[[str], object] | None = None,
+) -> Basin:
+    """Simulate a basin and write everything a run needs, and what it should find.
+
+    Args:
+        out: Folder for all files; made when missing.
+        granules: How many overpasses, L30 and S30 in turn, about eight weeks apart.
+        seed: The same seed gives the same files.
+        size: Pixels of 30 m per side, from the tile's upper-left corner; 3660 is the whole tile.
+        tile: MGRS tile whose grid and sun are used.
+        start: Day of the first overpass.
+        progress: Called with a line of text after each granule.
+
+    Raises:
+        InputError: No granules, or a size that is no tile.
+    """
+    if granules < 1 or not 64 <= size <= 3660:
+        raise InputError(f"cannot simulate: found granules={granules}, size={size}; wanted at least 1 and 64 to 3660")
+    basin = _layout(Path(out))
+    landscape = shape_land(corner(tile, size), tile=tile, seed=seed)
+    vectors.write_reaches(landscape, basin.reaches)
+    _write_dem(landscape, basin.dem)
+    dates, tables = days(start, granules), []
+    for number, (day, weather) in enumerate(zip(dates, weather_of(dates), strict=True)):
+        passing = overpass(tile, landscape.geobox, day, PLATFORMS[number % len(PLATFORMS)], seed)
+        scene = observe(landscape, passing, weather)
+        granule = write_granule(scene, basin.granules)
+        tables.append(_write_truth(scene, basin.truth / granule.name))
+        if progress is not None:
+            progress(f"simulated {granule.name} ({weather.name})")
+    pd.concat(tables).to_csv(basin.truth / "reaches.csv", index=False)
+    sample(landscape, dates).to_csv(basin.insitu, index=False)
+    return basin
+
+
+def days(start: date, count: int) -> list[date]:
+    """So many days, spread over one year.
+
+    >>> [day.isoformat() for day in days(date(2024, 5, 6), 3)]
+    ['2024-05-06', '2024-09-04', '2025-01-04']
+    """
+    return [start + timedelta(days=365 * number // count) for number in range(count)]
+
+
+def weather_of(dates: list[date], *, southern: bool = False) -> list[Weather]:
+    """Weather of each day: the programme in turn, but WINTER on the day nearest to midwinter, if within six weeks."""
+    midwinter = 191 if southern else 10
+    away = [
+        min((day.timetuple().tm_yday - midwinter) % 365, (midwinter - day.timetuple().tm_yday) % 365) for day in dates
+    ]
+    coldest = away.index(min(away)) if min(away) <= 42 else -1
+    turn = itertools.cycle(PROGRAMME)
+    return [WINTER if number == coldest else next(turn) for number in range(len(dates))]
+
+
+def _layout(folder: Path) -> Basin:
+    basin = Basin(
+        folder=folder,
+        granules=folder / "granules",
+        reaches=folder / "reaches.gpkg",
+        dem=folder / "dem.tif",
+        insitu=folder / "insitu.csv",
+        truth=folder / "truth",
+    )
+    basin.granules.mkdir(parents=True, exist_ok=True)
+    basin.truth.mkdir(exist_ok=True)
+    return basin
+
+
+def _write_dem(landscape: Landscape, path: Path) -> None:
+    west, north = landscape.origin_m
+    domain = GeoBox(landscape.dem_m.shape, Affine(30, 0, west, 0, -30, north), landscape.geobox.crs)
+    write_raster(path, landscape.dem_m[None], domain, nodata=-9999, tags={"SIMULATED": SIMULATED}, descriptions=("m",))
+
+
+def _write_truth(scene: Scene, folder: Path) -> pd.DataFrame:
+    """Write masks.tif and ssc.tif of a granule; what its reaches truly carried."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tags = {"SIMULATED": SIMULATED, "GRANULE": scene.passing.granule.name}
+    box, masks = scene.landscape.geobox, truth.masks(scene)
+    stack = np.where(masks.valid, masks.stack, 255).astype(np.uint8)
+    names = tuple(mask.name.lower() for mask in Mask)
+    write_raster(folder / "masks.tif", stack, box, nodata=255, tags=tags, descriptions=names)
+    write_raster(folder / "ssc.tif", truth.ssc(scene)[None], box, nodata=np.nan, tags=tags, descriptions=("ssc_mg_l",))
+    return truth.reaches(scene)

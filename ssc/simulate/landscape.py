@@ -1,0 +1,103 @@
+"""The part of a scene that does not change from day to day: grid, relief, rivers, land cover."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from ssc.simulate import centrelines, channel, landcover, rivers, terrain, valley
+from ssc.simulate.noise import Field, enlarge
+from ssc.simulate.seeds import stream
+
+MARGIN_PX = 128
+"""Terrain and rivers go on this far beyond the tile (3.8 km), so that ridges outside can shade it."""
+BASIN_CODE = "742899"
+"""First six digits of all ids: North America, Mississippi; the level-6 basin does not exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Landscape:
+    """A tile, or its north-west corner, and the ground round it."""
+
+    tile: str
+    geobox: GeoBox
+    """Grid of the (size, size) tile."""
+    seed: int
+    dem_m: Field
+    """(size + 2 margins, ...) heights on the domain: the tile and `MARGIN_PX` pixels round it."""
+    rivers: rivers.Rivers
+    channel: channel.Channel
+    """Channel pixels on the tile's grid."""
+    land: landcover.LandCover
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols) of the tile."""
+        return self.land.cover.shape[0], self.land.cover.shape[1]
+
+    @property
+    def origin_m(self) -> tuple[float, float]:
+        """Easting and northing of the domain's upper-left corner."""
+        affine = self.geobox.affine
+        return affine.c - MARGIN_PX * affine.a, affine.f - MARGIN_PX * affine.e
+
+    def tile_dem(self, border: int = 0) -> Field:
+        """Heights on the tile's grid, with so many pixels more on each side."""
+        inner = slice(MARGIN_PX - border, MARGIN_PX + self.shape[0] + border)
+        return self.dem_m[inner, inner]
+
+
+def shape_land(geobox: GeoBox, *, tile: str, seed: int) -> Landscape:
+    """Make the landscape of a square tile."""
+    size = geobox.shape[0]
+    domain = (size + 2 * MARGIN_PX, size + 2 * MARGIN_PX)
+    drainage = _drain(domain, seed)
+    network = rivers.split(
+        centrelines.trace(drainage, seed), basin=BASIN_CODE, reach_m=min(rivers.REACH_M, 30.0 * domain[0] / 5)
+    )
+    near = valley.survey(network.course, domain)
+    dem = valley.carve(terrain.surface(drainage, domain, seed), near, network.course)
+    mountain = enlarge(drainage.mountain, terrain.CELL_PX, domain)
+    river, floor = _river_distance(near, network.course, domain)
+    inner = (slice(MARGIN_PX, -MARGIN_PX),) * 2
+    return Landscape(
+        tile=tile,
+        geobox=geobox,
+        seed=seed,
+        dem_m=dem,
+        rivers=network,
+        channel=channel.survey(network.course, near, domain, seed).cut(MARGIN_PX, MARGIN_PX, (size, size)),
+        land=landcover.grow(dem[inner], mountain[inner], river[inner], floor[inner], seed),
+    )
+
+
+def _drain(domain: tuple[int, int], seed: int) -> terrain.Drainage:
+    """Drainage with one great river through the middle and tributaries from all sides, more of them on larger tiles."""
+    rng = stream(seed, "inflows")
+    cells = -(-domain[0] // terrain.CELL_PX)
+    outlet = float(rng.uniform())
+    extent_km = domain[0] * terrain.PIXEL_M / 1000
+    count = int(np.clip(extent_km / 10, 2, 10))
+    turns = outlet + 0.12 + 0.76 * (np.arange(count) + rng.uniform(0.2, 0.8, count)) / count
+    main = outlet + 0.5 + rng.uniform(-0.08, 0.08)
+    turns = turns[np.abs(turns - main) > 0.05]
+    areas = np.exp(np.linspace(np.log(35_000), np.log(1_500), len(turns)) + 0.3 * rng.standard_normal(len(turns)))
+    main_area = np.exp(rng.uniform(np.log(120_000), np.log(420_000)))
+    inflows = [terrain.Inflow(turn=main % 1, area_km2=float(main_area))]
+    inflows += [
+        terrain.Inflow(turn=float(turn % 1), area_km2=float(area))
+        for turn, area in zip(rng.permutation(turns), areas, strict=True)
+    ]
+    return terrain.drain((cells, cells), outlet % 1, inflows, seed)
+
+
+def _river_distance(near: valley.Valley, course: rivers.Course, domain: tuple[int, int]) -> tuple[Field, Field]:
+    """Metres to the nearest bank (negative in the channel) and half width of the valley floor; inf and 0 elsewhere."""
+    bank = np.full(domain, np.inf, dtype=np.float32)
+    floor = np.zeros(domain, dtype=np.float32)
+    width = course.width_m[near.point]
+    bank.ravel()[near.pixel] = near.distance_m - width / 2
+    floor.ravel()[near.pixel] = valley.half_width(width)
+    return bank, floor

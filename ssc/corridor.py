@@ -253,7 +253,7 @@ def _nodes_on(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
     """Ids, index of the reach, and x, y of the nodes that lie on the tile."""
     nodes = reaches.nodes[reaches.nodes["reach_id"].isin(reach_ids)]
-    xy = project(nodes[["lon", "lat"]].to_numpy(dtype=np.float64), tile)
+    xy = project(nodes[["lon", "lat"]].to_numpy(dtype=np.float64), str(tile.crs))
     west, south, east, north = tile.boundingbox
     inside = (xy[:, 0] >= west) & (xy[:, 0] < east) & (xy[:, 1] > south) & (xy[:, 1] <= north)
     owner = np.searchsorted(reach_ids, nodes["reach_id"].to_numpy()[inside])

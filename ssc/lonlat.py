@@ -6,9 +6,11 @@ spans the globe and it meets every region of its latitude; unwrapped longitudes 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pyproj
 import shapely
 from numpy.typing import NDArray
 
@@ -22,6 +24,12 @@ Geometries = NDArray[Any]
 
 _A, _E2 = 6378137.0, 0.0066943799901413165
 """Semi-major axis (m) and squared eccentricity of WGS84."""
+
+
+@lru_cache(maxsize=128)
+def projection(crs: str) -> pyproj.Transformer:
+    """From longitude, latitude (EPSG:4326, in this order) to x, y of a CRS; costly to make, so made once."""
+    return pyproj.Transformer.from_crs("EPSG:4326", crs, always_xy=True)
 
 
 def unwrap(lines: Geometries) -> Geometries:

@@ -83,10 +83,11 @@ def snow_test(seen: Mapping[Band, Field], celsius_: Field | None) -> Bool2d:
 def _clouds(scene: Scene, seen: Mapping[Band, Field], celsius_: Field | None) -> Bool2d:
     blue, green, red = seen[Band.BLUE], seen[Band.GREEN], seen[Band.RED]
     mean = (blue + green + red) / 3
+    snowy = _ratio(green, seen[Band.SWIR1])
     whiteness = (np.abs(blue - mean) + np.abs(green - mean) + np.abs(red - mean)) / np.maximum(mean, 0.01)
     potential = (
         (seen[Band.SWIR2] > 0.03)
-        & (_ratio(green, seen[Band.SWIR1]) < 0.75)
+        & ((snowy < 0.15) | ((snowy < 0.45) & (seen[Band.SWIR1] > 0.3)))
         & (_ratio(seen[Band.NIR], red) < 0.8)
         & (whiteness < 0.7)
         & (blue - 0.5 * red > 0.08)
@@ -97,7 +98,7 @@ def _clouds(scene: Scene, seen: Mapping[Band, Field], celsius_: Field | None) ->
     # Fmask's probability threshold follows the scene; here it wavers by place, which misses thin cloud now and then.
     wavers = fractal(blue.shape, scene.stream("fmask"), exponent=3.0, longest_px=200, step=2)
     cloud = (potential & (blue > 0.16 + 0.025 * wavers)) | (seen[Band.CIRRUS] > 0.012)
-    return np.asarray(ndimage.binary_opening(cloud, np.ones((2, 2), dtype=bool)))
+    return np.asarray(ndimage.binary_opening(cloud, np.ones((3, 3), dtype=bool)))
 
 
 def _shadows(scene: Scene, cloud: Bool2d) -> Bool2d:

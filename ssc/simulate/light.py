@@ -20,6 +20,9 @@ from ssc.simulate.terrain import PIXEL_M
 AEROSOL_DEPTH = 0.12
 """Aerosol optical depth at 0.55 um on an ordinary day."""
 
+BRIGHTEST = 1.6
+"""Most that a slope turned to a low sun gains: snow beyond it would exceed what HLS files hold."""
+
 
 def _optical_depths(band: Band) -> tuple[float, float]:
     """Rayleigh and aerosol optical depth (Hansen & Travis 1974; Angstrom exponent 1.3)."""
@@ -51,7 +54,7 @@ def sun_on_slopes(dem_m: Field, zenith: float, azimuth: float) -> Field:
     toward = south * np.float32(tilt * math.cos(math.radians(azimuth)))
     toward -= east * np.float32(tilt * math.sin(math.radians(azimuth)))
     factor = (1 + toward) / np.sqrt(1 + south**2 + east**2)
-    return np.clip(factor, 0, 2.0, dtype=np.float32)
+    return np.asarray(np.clip(factor, 0, BRIGHTEST), dtype=np.float32)
 
 
 def adjacency_share(band: Band) -> float:

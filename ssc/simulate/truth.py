@@ -9,7 +9,7 @@ from ssc.masks import Mask, Masks, clear_water
 from ssc.simulate.noise import Field
 from ssc.simulate.scene import Scene, swath
 
-CLOUD_OPACITY = 0.2
+CLOUD_OPACITY = 0.1
 """Truth calls cloud what hides at least this share of the ground's signal."""
 SHADOW_BEAM = 0.7
 """Truth calls cloud shadow what keeps less than this share of the direct sunlight, and is not cloud itself."""

@@ -164,14 +164,15 @@ def pool(parts: Sequence[ReachPixels]) -> ReachPixels:
 def pool_tiles(parts: Sequence[ReachPixels], corridor: Corridor) -> ReachPixels:
     """The pixels of two or more tiles of one overpass together, each ground pixel once.
 
-    HLS tiles of one UTM zone overlap by 9.8 km and hold the same resampled pixels there; a pixel that is fill in one
-    tile may have data in another, and then wins, and a clear one wins over one that is not. Pixels outside the
-    corridor are left out.
+    HLS tiles of one UTM zone overlap by 9.8 km and hold the same resampled pixels there. A pixel that is fill in one
+    tile may have data in another, which then wins; of two with data a clear one wins. It is at the bank only if all
+    tiles say so (a tile's edge is no bank) and near a cloud if one does (none sees the clouds beyond its edge).
+    Pixels outside the corridor are left out.
 
     Args:
         parts: One per tile, of any corridors.
-        corridor: Drawn on a grid that spans the tiles (`odc.geo.geobox.geobox_union_conservative`); reach, node and
-            channel of every pixel are taken from it, so that `reach_samples` can use it with the result.
+        corridor: Drawn on a grid that spans the tiles; reach, node and channel of every pixel are taken from it, so
+            that `reach_samples` can use it with the result.
 
     Raises:
         GridError: The parts, or the corridor's grid, lie in different UTM zones.
@@ -183,15 +184,16 @@ def pool_tiles(parts: Sequence[ReachPixels], corridor: Corridor) -> ReachPixels:
     pixels = pool(parts)
     place = _place(pixels, corridor)
     worth = pixels.has(State.VALID).astype(np.int8) + pixels.has(State.CLEAR)
-    best = np.lexsort((-worth, place))
-    first = np.ones(best.size, dtype=bool)
-    first[1:] = place[best][1:] != place[best][:-1]
-    best = best[first & (place[best] >= 0)]
-    where = place[best]
-    merged = replace(
-        pixels.take(best), reach=corridor.reach[where], node=corridor.node[where], channel=corridor.channel[where]
+    order = np.lexsort((-worth, place))[np.count_nonzero(place < 0) :]
+    where, first = np.unique(place[order], return_index=True)
+    return replace(
+        pixels.take(order[first]),
+        reach=corridor.reach[where],
+        node=corridor.node[where],
+        channel=corridor.channel[where],
+        state=_merged_state(pixels.state[order], first),
+        tile=_mean_of([part.tile for part in parts]),
     )
-    return replace(merged, tile=_mean_of([part.tile for part in parts]))
 
 
 def fold_azimuth(sun: Floats, view: Floats) -> Floats:
@@ -275,6 +277,14 @@ def _mean_of(tiles: Sequence[TileMeans]) -> TileMeans:
     known = {f.name: [getattr(tile, f.name) for tile in tiles] for f in fields(TileMeans)}
     finite = {name: [value for value in values if np.isfinite(value)] for name, values in known.items()}
     return TileMeans(**{name: float(np.mean(values)) if values else np.nan for name, values in finite.items()})
+
+
+def _merged_state(state: NDArray[np.uint16], first: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """State of the first pixel of each group, but for BANK (set if in all of the group) and NEAR_CLOUD (in any)."""
+    kept = state[first] & ~np.uint16(State.BANK | State.NEAR_CLOUD)
+    bank = np.bitwise_and.reduceat(state, first) & np.uint16(State.BANK)
+    cloud = np.bitwise_or.reduceat(state, first) & np.uint16(State.NEAR_CLOUD)
+    return kept | bank | cloud
 
 
 def _place(pixels: ReachPixels, corridor: Corridor) -> NDArray[np.int64]:

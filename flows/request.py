@@ -8,7 +8,7 @@ from typing import Any
 
 from config.settings import Settings, load
 from ssc.errors import InputError
-from tasks.granule import Job, Selection
+from tasks.job import Job, Selection
 from tasks.run import Request
 
 

@@ -14,6 +14,7 @@ import hashlib
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,31 @@ class Corridor:
         rows, cols = window.slices
         inside = (self.row >= rows.start) & (self.row < rows.stop) & (self.col >= cols.start) & (self.col < cols.stop)
         return np.flatnonzero(inside)
+
+    def only(self, reach_ids: Collection[int]) -> Corridor:
+        """The same corridor for some of its reaches; ids that are not in it are passed over."""
+        keep = np.flatnonzero(np.isin(self.reach_ids, list(reach_ids)))
+        new_reach = np.full(len(self.reach_ids), -1, dtype=np.int32)
+        new_reach[keep] = np.arange(len(keep), dtype=np.int32)
+        nodes = np.flatnonzero(new_reach[self.node_reach] >= 0)
+        # One place more, so that the -1 of a pixel without node stays -1.
+        new_node = np.full(len(self.node_ids) + 1, -1, dtype=np.int32)
+        new_node[nodes] = np.arange(len(nodes), dtype=np.int32)
+        pixels = np.flatnonzero(new_reach[self.reach] >= 0)
+        return Corridor(
+            tile=self.tile,
+            reach_ids=self.reach_ids[keep],
+            reach_share=self.reach_share[keep],
+            width_m=self.width_m[keep],
+            n_channel=self.n_channel[keep],
+            row=self.row[pixels],
+            col=self.col[pixels],
+            reach=new_reach[self.reach[pixels]],
+            node=new_node[self.node[pixels]],
+            node_ids=self.node_ids[nodes],
+            node_reach=new_reach[self.node_reach[nodes]],
+            channel=self.channel[pixels],
+        )
 
 
 def draw_corridor(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
+from ssc.clear import ClearWaterRule
 from ssc.corridor import Corridor
 from ssc.flags import sample_flags, summary, withhold
 from ssc.observation import Reader
@@ -13,31 +16,38 @@ from ssc.schema import COLUMNS
 
 
 def compose_rows(
-    samples: pd.DataFrame, reader: Reader, corridor: Corridor, reaches: Reaches, regressor: Regressor, masker: str
+    samples: pd.DataFrame,
+    readers: Sequence[Reader],
+    corridor: Corridor,
+    reaches: Reaches,
+    regressor: Regressor,
+    masker: str,
+    rule: ClearWaterRule,
 ) -> pd.DataFrame:
     """One results row per reach of a granule, all of `ssc.schema.COLUMNS` but the last two (code, settings).
 
     Args:
         samples: `ssc.aggregate.reach_samples`, indexed by reach_id.
-        reader: The open granule; only its name and facts are used.
+        readers: The open granule that names the rows, and those that lent pixels; only names and facts are used.
         corridor: What the samples were gathered on.
         reaches: The reaches, for width, lake flag and type.
         regressor: Turns samples into SSC.
         masker: Name of the masker that made the samples.
+        rule: What the samples were made with; its counts decide some flags.
     """
     about = reaches.table.loc[samples.index]
-    flags = sample_flags(samples, about)
-    estimates = regressor.predict(samples.assign(product=reader.granule.product.value))
+    flags = sample_flags(samples, about, rule)
+    estimates = regressor.predict(samples.assign(product=readers[0].granule.product.value))
     bits = flags | estimates["ssc_qual"]
     estimates = withhold(estimates.assign(ssc_qual=bits), bits)
     rows = samples.join(estimates).assign(
         ssc_quality=summary(bits), regressor=regressor.name, masker=masker, sword_version=reaches.version
     )
-    return _identify(rows, reader, corridor)
+    return _identify(rows, readers, corridor)
 
 
-def _identify(rows: pd.DataFrame, reader: Reader, corridor: Corridor) -> pd.DataFrame:
-    granule, facts = reader.granule, reader.facts
+def _identify(rows: pd.DataFrame, readers: Sequence[Reader], corridor: Corridor) -> pd.DataFrame:
+    granule, facts = readers[0].granule, readers[0].facts
     share = pd.Series(corridor.reach_share, index=corridor.reach_ids)
     rows = rows.rename_axis("reach_id").reset_index()
     rows = rows.assign(
@@ -47,8 +57,8 @@ def _identify(rows: pd.DataFrame, reader: Reader, corridor: Corridor) -> pd.Data
         basin=_basin(rows["reach_id"]),
         platform=facts.platform,
         product=granule.product.value,
-        granule_ids=[[granule.name]] * len(rows),
-        tile_ids=[[granule.tile]] * len(rows),
+        granule_ids=[[reader.granule.name for reader in readers]] * len(rows),
+        tile_ids=[[reader.granule.tile for reader in readers]] * len(rows),
         reach_share=share.loc[rows["reach_id"]].to_numpy(),
     )
     return rows[[column.name for column in COLUMNS if column.name in rows]]

@@ -7,27 +7,24 @@ to open (reaches, masker, regressor) is opened once per process.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from odc.geo.geobox import geobox_union_conservative
 
 from ssc.aggregate import reach_samples
 from ssc.bands import SIX
-from ssc.clear import ClearWaterRule
-from ssc.corridor import Corridor, CorridorRule, draw_corridor
-from ssc.granules import Granule
-from ssc.legacy import maskers
-from ssc.masks import Masker
+from ssc.corridor import Corridor, draw_corridor
+from ssc.errors import DataError
 from ssc.observation import Reader, Window
-from ssc.pixels import ReachPixels, gather_pixels, pool
-from ssc.provenance import code_version, settings_hash
+from ssc.pixels import ReachPixels, gather_pixels, pool, pool_tiles
+from ssc.provenance import code_version
 from ssc.rasters import open_granule
-from ssc.reaches import Reaches, read_reaches
-from ssc.regression import Regressor, load
 from ssc.rows import compose_rows
+from tasks.job import Job, Work, open_masker, open_reaches, open_regressor
 from tasks.outcome import Outcome, Status
 from tasks.quicklooks import write_quicklook
 
@@ -35,72 +32,8 @@ SEEN_SHARE = 0.5
 """A granule without estimates is "cloudy" when less than this share of its channel pixels was seen, else "no_water"."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which reaches of a file take part; empty fields select everything."""
-
-    path: str
-    nodes: str | None = None
-    ids: tuple[int, ...] | None = None
-    bbox: tuple[float, float, float, float] | None = None
-    """West, south, east, north in degrees; west > east crosses the antimeridian."""
-    basin: str | None = None
-    """Leading digits of the reach ids (Pfafstetter)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What a run holds constant over its granules: small, by name, able to travel to any worker."""
-
-    reaches: Selection
-    masker: str
-    regressor: str
-    dem: str | None = None
-    corridor: CorridorRule = field(default_factory=CorridorRule)
-    clear: ClearWaterRule = field(default_factory=ClearWaterRule)
-    threads: int = 4
-    cache: str | None = None
-    """Folder for drawn corridors."""
-    quicklooks: str | None = None
-    """Folder for one picture per granule; reads whole tiles."""
-
-    @property
-    def hash(self) -> str:
-        """Hash of all that can change the numbers of a row."""
-        return settings_hash(
-            {
-                "reaches": open_reaches(self.reaches).digest,
-                "masker": self.masker,
-                "regressor": self.regressor,
-                "dem": self.dem,
-                "corridor": self.corridor,
-                "clear": self.clear,
-            }
-        )
-
-
-@lru_cache(maxsize=4)
-def open_reaches(selection: Selection) -> Reaches:
-    """The selected reaches, read once per process."""
-    return read_reaches(
-        selection.path, nodes=selection.nodes, ids=selection.ids, bbox=selection.bbox, basin=selection.basin
-    )
-
-
-@lru_cache(maxsize=4)
-def open_masker(name: str, dem: str | None) -> Masker:
-    """The masker of that name, opened once per process."""
-    return maskers.load(name, dem=dem)
-
-
-@lru_cache(maxsize=4)
-def open_regressor(name: str) -> Regressor:
-    """The regressor of that name, opened once per process."""
-    return load(name)
-
-
-def estimate_granule(job: Job, granule: Granule) -> Outcome:
-    """SSC of every selected reach on one granule.
+def estimate_granule(job: Job, work: Work) -> Outcome:
+    """SSC of every reach that is this granule's duty.
 
     Raises:
         DataError: A file of the granule is missing, broken or not what it claims.
@@ -108,40 +41,85 @@ def estimate_granule(job: Job, granule: Granule) -> Outcome:
         TransientError: Worth another try.
     """
     started = time.perf_counter()
-    reaches = open_reaches(job.reaches)
-    with open_granule(granule, threads=job.threads) as reader:
-        cache = Path(job.cache) if job.cache else None
-        corridor = draw_corridor(reaches, reader.facts.geobox, job.corridor, cache)
-        if corridor.reach_ids.size == 0:
-            return Outcome(granule=granule.name, status=Status.NO_REACH)
-        pixels = read_corridor(reader, corridor, job)
-        samples = reach_samples(pixels, corridor, job.clear)
-        rows = compose_rows(samples, reader, corridor, reaches, open_regressor(job.regressor), job.masker)
-    rows = rows.assign(code_version=code_version(), settings_hash=job.hash)
-    seconds = time.perf_counter() - started
-    return Outcome(granule=granule.name, status=_status(rows), rows=rows, seconds=seconds)
+    with open_granule(work.granule, threads=job.threads) as reader:
+        owned = _alone(job, reader, work.duty.owned, look=job.quicklooks)
+        pooled = [_together(job, reader, work, names, ids) for names, ids in work.pools().items()]
+    tables = [table for table in (owned, *(rows for rows, _ in pooled)) if len(table)]
+    complete = all(complete for _, complete in pooled)
+    rows = pd.concat(tables, ignore_index=True) if tables else owned
+    return Outcome(
+        granule=work.granule.name,
+        status=_status(rows),
+        rows=rows.assign(code_version=code_version(), settings_hash=job.hash),
+        seconds=time.perf_counter() - started,
+        hash=work.hash(job) if complete else "",
+    )
 
 
-def read_corridor(reader: Reader, corridor: Corridor, job: Job) -> ReachPixels:
-    """Every corridor pixel of a granule with its reflectance and masks, window by window."""
+def _alone(job: Job, reader: Reader, reach_ids: Sequence[int], *, look: str | None = None) -> pd.DataFrame:
+    """Rows of the reaches that one granule does by itself."""
+    corridor = _corridor(job, reader).only(reach_ids)
+    return _rows(job, read_corridor(job, reader, corridor, look=look), corridor, [reader])
+
+
+def _together(
+    job: Job, reader: Reader, work: Work, names: Sequence[str], reach_ids: Sequence[int]
+) -> tuple[pd.DataFrame, bool]:
+    """Rows of the reaches that need the pixels of other tiles too, and whether those could be had.
+
+    A partner that does not read is set aside by its own task; here its pixels are missing, no more.
+    """
+    partners = [granule for granule in work.partners if granule.name in names]
+    try:
+        with ExitStack() as files:
+            team = [reader, *(files.enter_context(open_granule(g, threads=job.threads)) for g in partners)]
+            parts = [read_corridor(job, member, _corridor(job, member).only(reach_ids)) for member in team]
+    except DataError:
+        return _alone(job, reader, reach_ids), False
+    union = geobox_union_conservative([member.facts.geobox for member in team])
+    corridor = draw_corridor(open_reaches(job.reaches), union, job.corridor, job.cache_folder).only(reach_ids)
+    return _rows(job, pool_tiles(parts, corridor), corridor, team), True
+
+
+def _corridor(job: Job, reader: Reader) -> Corridor:
+    return draw_corridor(open_reaches(job.reaches), reader.facts.geobox, job.corridor, job.cache_folder)
+
+
+def _rows(job: Job, pixels: ReachPixels, corridor: Corridor, readers: Sequence[Reader]) -> pd.DataFrame:
+    samples = reach_samples(pixels, corridor, job.clear)
+    regressor = open_regressor(job.regressor)
+    return compose_rows(samples, readers, corridor, open_reaches(job.reaches), regressor, job.masker, job.clear)
+
+
+def read_corridor(job: Job, reader: Reader, corridor: Corridor, *, look: str | None = None) -> ReachPixels:
+    """Every corridor pixel of a granule with its reflectance and masks, window by window.
+
+    Args:
+        job: Masker and rules.
+        reader: The open granule.
+        corridor: Drawn on the granule's grid.
+        look: Folder for a picture of the granule; then the whole tile is read.
+    """
     masker = open_masker(job.masker, job.dem)
     halo = max(masker.halo, job.clear.halo)
-    shape = reader.facts.geobox.shape
-    windows = corridor.windows(reader.facts.block, halo)
-    if job.quicklooks is not None:
-        windows = [Window.whole((shape.y, shape.x))]
+    shape = (reader.facts.geobox.shape.y, reader.facts.geobox.shape.x)
+    cores = corridor.windows(reader.facts.block, halo)
+    if look is not None or not cores:  # without any corridor pixel one window still gives the empty answer its grid
+        cores = [Window.whole(shape)] if look is not None else [Window(row=0, col=0, height=1, width=1)]
     angles = reader.angles()
     parts = []
-    for core in windows:
-        observation = reader.read(SIX, core.padded(halo, (shape.y, shape.x)))
+    for core in cores:
+        observation = reader.read(SIX, core.padded(halo, shape))
         masks = masker(observation)
         parts.append(gather_pixels(observation, masks, corridor, core, angles, job.clear))
-        if job.quicklooks is not None:
-            write_quicklook(Path(job.quicklooks), observation, masks, corridor)
+        if look is not None:
+            write_quicklook(Path(look), observation, masks, open_reaches(job.reaches), job.clear)
     return pool(parts)
 
 
 def _status(rows: pd.DataFrame) -> Status:
+    if rows.empty:
+        return Status.NO_REACH
     if rows["ssc"].notna().any():
         return Status.ESTIMATED
     weights = rows["n_px_channel"].to_numpy(dtype=float)

@@ -36,6 +36,8 @@ class Outcome:
     """Results rows (`ssc.schema.COLUMNS`), one per reach on the granule; empty when set aside or without reach."""
     seconds: float = 0.0
     """Wall time spent on the granule, s."""
+    hash: str = ""
+    """`tasks.job.Work.hash`; empty for a granule that was set aside, so that it is tried again."""
 
     @classmethod
     def set_aside(cls, granule: str, reason: str) -> Outcome:

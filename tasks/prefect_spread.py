@@ -9,9 +9,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import as_completed
 from prefect.tasks import exponential_backoff
 
-from ssc.granules import Granule
 from tasks import policy
-from tasks.granule import Job, estimate_granule
+from tasks.granule import estimate_granule
+from tasks.job import Job, Work
 from tasks.outcome import Outcome
 from tasks.spread import attempt
 
@@ -28,24 +28,24 @@ MOST_TASKS = 1000
     cache_policy=NO_CACHE,  # the store's ledger decides what is done, Prefect only shows and schedules
     persist_result=False,
 )
-def estimate_batch(job: Job, batch: Sequence[Granule]) -> list[Outcome]:
+def estimate_batch(job: Job, batch: Sequence[Work]) -> list[Outcome]:
     """Outcomes of some granules. A single granule leaves its retries to Prefect, a batch retries one by one."""
     if len(batch) > 1:
-        return [attempt(job, granule) for granule in batch]
-    granule = batch[0]
-    return [policy.settle(granule.name, lambda: estimate_granule(job, granule))]
+        return [attempt(job, work) for work in batch]
+    work = batch[0]
+    return [policy.settle(work.granule.name, lambda: estimate_granule(job, work))]
 
 
-def over_prefect(job: Job, granules: Sequence[Granule], workers: int) -> Iterator[Outcome]:  # noqa: ARG001
+def over_prefect(job: Job, works: Sequence[Work], workers: int) -> Iterator[Outcome]:  # noqa: ARG001
     """Granules over the task runner of the flow this is called in; its width is the flow's, not `workers`."""
-    size = max(1, -(-len(granules) // MOST_TASKS))
-    batches = [granules[start : start + size] for start in range(0, len(granules), size)]
+    size = max(1, -(-len(works) // MOST_TASKS))
+    batches = [works[start : start + size] for start in range(0, len(works), size)]
     futures = {}
     for batch in batches:
         futures[estimate_batch.submit(job, batch)] = batch
     for future in as_completed(list(futures)):
         answer = future.result(raise_on_failure=False)
         if isinstance(answer, BaseException):
-            yield from (policy.give_up(granule.name, answer) for granule in futures[future])
+            yield from (policy.give_up(work.granule.name, answer) for work in futures[future])
         else:
             yield from answer

@@ -13,9 +13,10 @@ import pandas as pd
 
 from ssc.errors import GranuleNameError
 from ssc.granules import Granule, find, parse
+from ssc.pools import plan_pools
 from ssc.results import Store, open_store
 from ssc.tiles import resolve
-from tasks.granule import Job, open_masker, open_reaches, open_regressor
+from tasks.job import Job, Work, open_masker, open_reaches, open_regressor
 from tasks.outcome import Outcome, Status
 from tasks.spread import Spread
 
@@ -112,8 +113,7 @@ def run(request: Request, spread: Spread, progress: Progress = lambda *_: None) 
     started = time.perf_counter()
     granules, strays = gather_granules(request.paths)
     store = _prepare(request)
-    done = set() if request.redo else store.ledger.done(request.job.hash)
-    todo = [granule for granule in granules if granule.name not in done]
+    todo = share_out(granules, request, store)
     summary = Summary(store=request.store, done_before=len(granules) - len(todo))
     outcomes = chain(
         (Outcome.set_aside(name, reason) for name, reason in strays.items()),
@@ -130,6 +130,18 @@ def run(request: Request, spread: Spread, progress: Progress = lambda *_: None) 
         _commit(store, request.job, pending, summary)
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def share_out(granules: Sequence[Granule], request: Request, store: Store) -> list[Work]:
+    """The work of each granule, without what the store holds already for the same settings and duty."""
+    job = request.job
+    by_name = {granule.name: granule for granule in granules}
+    works = []
+    for name, duty in plan_pools(granules, open_reaches(job.reaches)).items():
+        partners = sorted({partner for _, team in duty.pooled for partner in team})
+        works.append(Work(granule=by_name[name], duty=duty, partners=tuple(by_name[partner] for partner in partners)))
+    done = {} if request.redo else store.ledger.done(job.masker, job.regressor)
+    return [work for work in works if done.get(work.granule.name) != work.hash(job)]
 
 
 def _prepare(request: Request) -> Store:
@@ -166,5 +178,5 @@ def _entry(job: Job, outcome: Outcome) -> Entry:
         reason=outcome.reason,
         n_reaches=outcome.n_reaches,
         n_estimated=outcome.n_estimated,
-        settings_hash=job.hash,
+        settings_hash=outcome.hash,
     )

@@ -6,32 +6,32 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from ssc.errors import TransientError
-from ssc.granules import Granule
 from tasks import policy
-from tasks.granule import Job, estimate_granule
+from tasks.granule import estimate_granule
+from tasks.job import Job, Work
 from tasks.outcome import Outcome
 
-Spread = Callable[[Job, Sequence[Granule], int], Iterator[Outcome]]
-"""(job, granules, workers) -> outcomes in the order they are ready."""
+Spread = Callable[[Job, Sequence[Work], int], Iterator[Outcome]]
+"""(job, works, workers) -> outcomes in the order they are ready."""
 
 
-def attempt(job: Job, granule: Granule) -> Outcome:
+def attempt(job: Job, work: Work) -> Outcome:
     """The outcome of one granule, with retries; only `AccessError` and bugs are raised."""
 
     def once() -> Outcome:
-        return policy.settle(granule.name, lambda: estimate_granule(job, granule))
+        return policy.settle(work.granule.name, lambda: estimate_granule(job, work))
 
     try:
         return policy.persist(once)
     except TransientError as error:
-        return policy.give_up(granule.name, error)
+        return policy.give_up(work.granule.name, error)
 
 
-def over_threads(job: Job, granules: Sequence[Granule], workers: int) -> Iterator[Outcome]:
+def over_threads(job: Job, works: Sequence[Work], workers: int) -> Iterator[Outcome]:
     """Granules over the threads of this process; no Prefect."""
     pool = ThreadPoolExecutor(max_workers=workers)
     try:
-        for future in as_completed([pool.submit(attempt, job, granule) for granule in granules]):
+        for future in as_completed([pool.submit(attempt, job, work) for work in works]):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -16,11 +16,12 @@ from odc.geo.geobox import GeoBox
 from ssc.errors import InputError
 from ssc.masks import Mask
 from ssc.simulate import truth, vectors
+from ssc.simulate.calendar import spread, wave
 from ssc.simulate.grid import corner
 from ssc.simulate.headers import SIMULATED
 from ssc.simulate.insitu import sample
 from ssc.simulate.landscape import Landscape, shape_land
-from ssc.simulate.overpass import overpass
+from ssc.simulate.overpass import Overpass, overpass, sun_over
 from ssc.simulate.scene import Scene, observe
 from ssc.simulate.weather import PROGRAMME, WINTER, Weather
 from ssc.simulate.writer import write_granule, write_raster
@@ -29,6 +30,10 @@ PLATFORMS = ("L8", "S2A", "L9", "S2B")
 TILE = "13TDM"
 """Default: on the Yellowstone river, 46.5 N, where June sun stands high and January sun low. Only the grid is real."""
 START = date(2024, 5, 6)
+LOWEST_SUN = 76.0
+"""Solar zenith, degrees, beyond which HLS is not produced."""
+MIDWINTER = 12
+"""Day of the year."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +83,10 @@ def simulate_basin(
     landscape = shape_land(corner(tile, size), tile=tile, seed=seed)
     vectors.write_reaches(landscape, basin.reaches)
     _write_dem(landscape, basin.dem)
-    dates, tables = days(start, granules), []
-    for number, (day, weather) in enumerate(zip(dates, weather_of(dates), strict=True)):
-        passing = overpass(tile, landscape.geobox, day, PLATFORMS[number % len(PLATFORMS)], seed)
+    dates, tables = spread(start, granules), []
+    weathers = weather_of(dates, southern=landscape.southern)
+    for number, (day, weather) in enumerate(zip(dates, weathers, strict=True)):
+        passing = lit_overpass(landscape, day, PLATFORMS[number % len(PLATFORMS)])
         scene = observe(landscape, passing, weather)
         granule = write_granule(scene, basin.granules)
         tables.append(_write_truth(scene, basin.truth / granule.name))
@@ -91,22 +97,17 @@ def simulate_basin(
     return basin
 
 
-def days(start: date, count: int) -> list[date]:
-    """So many days, spread over one year.
-
-    >>> [day.isoformat() for day in days(date(2024, 5, 6), 3)]
-    ['2024-05-06', '2024-09-04', '2025-01-04']
-    """
-    return [start + timedelta(days=365 * number // count) for number in range(count)]
+def lit_overpass(landscape: Landscape, day: date, platform: str) -> Overpass:
+    """The pass of a day, or of the first day some weeks later with the sun high enough for HLS to be made."""
+    weeks = (day + timedelta(weeks=number) for number in range(27))
+    passes = (overpass(landscape.tile, landscape.geobox, later, platform, landscape.seed) for later in weeks)
+    return next(one for one in passes if sun_over(landscape.geobox, one.sensed).zenith <= LOWEST_SUN)
 
 
 def weather_of(dates: list[date], *, southern: bool = False) -> list[Weather]:
     """Weather of each day: the programme in turn, but WINTER on the day nearest to midwinter, if within six weeks."""
-    midwinter = 191 if southern else 10
-    away = [
-        min((day.timetuple().tm_yday - midwinter) % 365, (midwinter - day.timetuple().tm_yday) % 365) for day in dates
-    ]
-    coldest = away.index(min(away)) if min(away) <= 42 else -1
+    cold = [wave(day, MIDWINTER, southern=southern) for day in dates]
+    coldest = cold.index(max(cold)) if max(cold) > 0.75 else -1  # the cosine of six weeks
     turn = itertools.cycle(PROGRAMME)
     return [WINTER if number == coldest else next(turn) for number in range(len(dates))]
 

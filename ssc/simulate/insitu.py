@@ -42,7 +42,7 @@ def _sites(landscape: Landscape) -> pd.DataFrame:
 
 def _visit(landscape: Landscape, sites: pd.DataFrame, day: date) -> pd.DataFrame:
     rng = stream(landscape.seed, "lab", day.isoformat())
-    carried = sediment.load(landscape.rivers.reaches, day, landscape.seed).ssc
+    carried = sediment.load(landscape.rivers.reaches, day, landscape.seed, southern=landscape.southern).ssc
     rows = landscape.rivers.reaches["reach_id"].searchsorted(sites["reach_id"])
     noise = np.exp(LAB_ERROR * rng.standard_normal(len(sites)))
     noon = datetime.combine(day, time(17), UTC)

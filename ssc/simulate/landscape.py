@@ -38,6 +38,11 @@ class Landscape:
         return self.land.cover.shape[0], self.land.cover.shape[1]
 
     @property
+    def southern(self) -> bool:
+        """South of the equator, where HLS northings are negative."""
+        return bool(self.geobox.affine.f <= 0)
+
+    @property
     def origin_m(self) -> tuple[float, float]:
         """Easting and northing of the domain's upper-left corner."""
         affine = self.geobox.affine

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ssc.bands import Band, Product
 from ssc.legacy.terrain import cast_shadow
 from ssc.simulate import clouds, light, optics, sediment, spectra, surface
+from ssc.simulate.calendar import wave
 from ssc.simulate.landscape import MARGIN_PX, Landscape
 from ssc.simulate.noise import Field, fractal
 from ssc.simulate.overpass import Overpass, Sun, sun_over
@@ -40,7 +41,7 @@ class Scene:
     haze: Field
     """(H, W) residual aerosol, 0 none ... about 1."""
     season: float
-    """How green plants are, 0 winter ... 1 June."""
+    """How green plants are and how warm it is, 0 midwinter ... 1 midsummer."""
 
     def stream(self, *names: object) -> np.random.Generator:
         """Random numbers of this overpass."""
@@ -54,7 +55,7 @@ def observe(landscape: Landscape, passing: Overpass, weather: Weather) -> Scene:
     rng = stream(seed, passing.granule.name, "sky")
     sun = sun_over(landscape.geobox, passing.sensed)
     sky = clouds.form(weather.layers, shape, zenith=sun.zenith, azimuth=sun.grid_azimuth, rng=rng)
-    load = sediment.load(landscape.rivers.reaches, day, seed)
+    load = sediment.load(landscape.rivers.reaches, day, seed, southern=landscape.southern)
     cast = cast_shadow(landscape.dem_m, PIXEL_M, sun.zenith, sun.grid_azimuth)
     slope = light.sun_on_slopes(landscape.tile_dem(border=1), sun.zenith, sun.grid_azimuth)
     shadow = cast[MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX] | (slope <= 0)
@@ -70,7 +71,7 @@ def observe(landscape: Landscape, passing: Overpass, weather: Weather) -> Scene:
         direct=np.where(shadow, 0, slope * sky.beam).astype(np.float32),
         terrain_shadow=shadow,
         haze=np.clip(weather.haze * (1 + 0.35 * smoke), 0, None).astype(np.float32),
-        season=float(np.clip(0.5 - 0.5 * np.cos(2 * np.pi * (day.timetuple().tm_yday - 20) / 365.25), 0, 1)),
+        season=0.5 - 0.5 * wave(day, 20, southern=landscape.southern),
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ssc.simulate.calendar import wave
 from ssc.simulate.centrelines import Points, discharge
 from ssc.simulate.seeds import stream
 
@@ -46,9 +47,9 @@ class Load:
         return self.mineral + self.organic
 
 
-def stage(day: date, seed: int) -> float:
-    """Discharge over its mean on a day: high in June, low in winter, with random weather of a few weeks' memory."""
-    season = np.cos(2 * np.pi * (day.timetuple().tm_yday - 160) / 365.25) - 0.3
+def stage(day: date, seed: int, *, southern: bool = False) -> float:
+    """Discharge over its mean on a day: high in early summer, low in winter, random over some weeks."""
+    season = wave(day, 160, southern=southern) - 0.3
     weeks = day.toordinal() / 21
     whole = int(weeks)
     weather = [float(stream(seed, "weather", whole + i).standard_normal()) for i in (0, 1)]
@@ -56,9 +57,9 @@ def stage(day: date, seed: int) -> float:
     return float(np.exp(season + 0.6 * mixed))
 
 
-def load(reaches: pd.DataFrame, day: date, seed: int) -> Load:
+def load(reaches: pd.DataFrame, day: date, seed: int, *, southern: bool = False) -> Load:
     """Discharge and concentrations of every reach on a day."""
-    level = stage(day, seed)
+    level = stage(day, seed, southern=southern)
     downstream = reaches["downstream"].to_numpy()
     own_area = _own_area(reaches["facc"].to_numpy(), downstream)
     today = stream(seed, "sources", day.isoformat())

@@ -215,8 +215,9 @@ def _one_row_each(rows: gpd.GeoDataFrame, path: Path) -> gpd.GeoDataFrame:
     table = rows.drop_duplicates("reach_id").set_index("reach_id").sort_index()
     again = rows[rows["reach_id"].duplicated(keep=False)]
     for reach_id, pieces in again.groupby("reach_id"):
-        joined = shapely.line_merge(pieces.geometry.union_all())
-        if joined.length < 0.999 * pieces.geometry.length.sum():
+        lines = pieces.geometry.to_numpy()
+        joined = shapely.line_merge(shapely.union_all(lines))
+        if joined.length < 0.999 * shapely.length(lines).sum():
             raise ReachError(f"reach {reach_id} is not unique in {path}: found {len(pieces)} rows, wanted one")
         table.loc[[reach_id], "geometry"] = gpd.GeoSeries([joined], index=[reach_id], crs=table.crs)
         table.loc[reach_id, "length_m"] = np.nan
@@ -250,20 +251,26 @@ def number_nodes(table: gpd.GeoDataFrame) -> pd.DataFrame:
     """
     spaced = np.clip(np.rint(table["length_m"] / NODE_SPACING_M), 1, MAX_NODES)
     count = table["n_nodes"].fillna(spaced).to_numpy(dtype=np.int64)
-    lines = unwrap(table.geometry.to_numpy())
-    lonlat, walked, line = steps(lines)
-    way = np.cumsum(walked)
-    start = way[np.searchsorted(line, np.arange(len(table)))]
-    which = np.repeat(np.arange(len(table)), count)
-    number = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count) + 1
-    at = start[which] + (number - 0.5) / count[which] * lengths(lines)[which]
-    reach_ids = table.index.to_numpy(dtype=np.int64)[which]
-    lon = np.interp(at, way, lonlat[:, 0])
+    places = [_spread(line, n) for line, n in zip(unwrap(table.geometry.to_numpy()), count, strict=True)]
+    lonlat = np.concatenate([np.empty((0, 2)), *places])
+    reach_ids = np.repeat(table.index.to_numpy(dtype=np.int64), count)
+    number = np.concatenate([np.empty(0, np.int64), *(np.arange(1, n + 1) for n in count)])
     data = {
         "node_id": node_of(reach_ids, number),
         "reach_id": reach_ids,
-        "lon": (lon + 180) % 360 - 180,
-        "lat": np.interp(at, way, lonlat[:, 1]),
-        "width_m": table["width_m"].to_numpy()[which],
+        "lon": np.where(np.abs(lonlat[:, 0]) > 180, (lonlat[:, 0] + 180) % 360 - 180, lonlat[:, 0]),
+        "lat": lonlat[:, 1],
+        "width_m": np.repeat(table["width_m"].to_numpy(), count),
     }
     return pd.DataFrame(data)
+
+
+def _spread(unwrapped: shapely.Geometry, count: int) -> NDArray[np.float64]:
+    """(count, 2) degrees, evenly along a line, half a spacing from its ends.
+
+    One line at a time: the result, and so the digest, is bit for bit the same whatever other lines are read.
+    """
+    lonlat, walked, _ = steps(np.array([unwrapped]))
+    way = np.cumsum(walked)
+    at = (np.arange(count) + 0.5) / count * way[-1]
+    return np.column_stack([np.interp(at, way, lonlat[:, 0]), np.interp(at, way, lonlat[:, 1])])

@@ -85,8 +85,9 @@ def read_sheet(path: Path, wanted: Wanted) -> Sheet:
     frames = [_in_degrees(frame, path) for frame in frames]
     lines = [reach_rows(rows, path) for rows in map(_lines, frames) if len(rows)]
     if not lines:
-        kinds = sorted({str(kind) for frame in frames for kind in frame.geom_type.unique()})
-        raise ReachError(f"no river lines in {path}: found {kinds or 'no geometry'}, wanted LineString")
+        kinds = sorted({str(kind) for frame in frames for kind in frame.geom_type.unique()}) or "nothing"
+        where = "" if wanted.bbox is None else f" within {wanted.bbox}"
+        raise ReachError(f"no river lines in {path}{where}: found {kinds}, wanted LineString")
     nodes = [node_rows(frame, path) for frame in frames]
     reaches = pd.concat(lines, ignore_index=True)
     return Sheet(reaches=reaches, nodes=_stack(nodes), version=version_of(path))
@@ -117,7 +118,7 @@ def _stack(tables: list[pd.DataFrame]) -> pd.DataFrame:
 def _lines(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """Rows whose geometry is a line; layers of points have none, so only layers with lines are told about."""
     geometry = frame.geometry.to_numpy()
-    drawn = np.isin(shapely.get_type_id(geometry), _LINE_TYPES) & ~shapely.is_empty(geometry)
+    drawn = np.isin(shapely.get_type_id(geometry), _LINE_TYPES) & (shapely.length(geometry) > 0)
     if drawn.any() and not drawn.all():
         log.warning("dropped %d of %d reaches that have no line", (~drawn).sum(), len(frame))
     return frame[drawn]

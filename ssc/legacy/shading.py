@@ -34,7 +34,7 @@ class TerrainShadow:
     shade: Shade = terrain.cast_shadow
     elevations: LastFew[GeoBox, NDArray[np.float32]] = field(default_factory=lambda: LastFew(2))
     """By tile grid, 87 MB each at full size."""
-    shadows: LastFew[tuple[str, GeoBox], Bool2d] = field(default_factory=lambda: LastFew(4))
+    shadows: LastFew[tuple[str, GeoBox], Bool2d] = field(default_factory=lambda: LastFew(8))
     """By granule name and tile grid, 13 MB each at full size."""
 
     def __call__(self, observation: Observation) -> Bool2d:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ def compose_rows(
     corridor: Corridor,
     reaches: Reaches,
     regressor: Regressor,
+    *,
     masker: str,
     rule: ClearWaterRule,
 ) -> pd.DataFrame:
@@ -57,8 +59,8 @@ def _identify(rows: pd.DataFrame, readers: Sequence[Reader], corridor: Corridor)
         basin=_basin(rows["reach_id"]),
         platform=facts.platform,
         product=granule.product.value,
-        granule_ids=[[reader.granule.name for reader in readers]] * len(rows),
-        tile_ids=[[reader.granule.tile for reader in readers]] * len(rows),
+        granule_ids=_repeated([reader.granule.name for reader in readers], rows),
+        tile_ids=_repeated([reader.granule.tile for reader in readers], rows),
         reach_share=share.loc[rows["reach_id"]].to_numpy(),
     )
     return rows[[column.name for column in COLUMNS if column.name in rows]]
@@ -67,3 +69,7 @@ def _identify(rows: pd.DataFrame, readers: Sequence[Reader], corridor: Corridor)
 def _basin(reach_ids: pd.Series) -> pd.Series:
     """First two digits of the ids; SWORD ids have eleven, but any positive id has a beginning."""
     return reach_ids.astype(str).str[:2].astype("int32")
+
+
+def _repeated(names: list[str], rows: pd.DataFrame) -> pd.Series[Any]:
+    return pd.Series([names] * len(rows), index=rows.index, dtype=object)

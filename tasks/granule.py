@@ -88,7 +88,9 @@ def _corridor(job: Job, reader: Reader) -> Corridor:
 def _rows(job: Job, pixels: ReachPixels, corridor: Corridor, readers: Sequence[Reader]) -> pd.DataFrame:
     samples = reach_samples(pixels, corridor, job.clear)
     regressor = open_regressor(job.regressor)
-    return compose_rows(samples, readers, corridor, open_reaches(job.reaches), regressor, job.masker, job.clear)
+    return compose_rows(
+        samples, readers, corridor, open_reaches(job.reaches), regressor, masker=job.masker, rule=job.clear
+    )
 
 
 def read_corridor(job: Job, reader: Reader, corridor: Corridor, *, look: str | None = None) -> ReachPixels:

@@ -1,4 +1,4 @@
-"""What a run holds constant (`Job`) and what one task is given (`Work`): small, by name, able to travel to any worker."""
+"""What a run holds constant (`Job`) and what one task is given (`Work`): small, by name, fit for any worker."""
 
 from __future__ import annotations
 

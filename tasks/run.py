@@ -13,6 +13,7 @@ import pandas as pd
 
 from ssc.errors import GranuleNameError
 from ssc.granules import Granule, find, parse
+from ssc.ledger import Entry
 from ssc.pools import plan_pools
 from ssc.results import Store, open_store
 from ssc.tiles import resolve
@@ -140,8 +141,16 @@ def share_out(granules: Sequence[Granule], request: Request, store: Store) -> li
     for name, duty in plan_pools(granules, open_reaches(job.reaches)).items():
         partners = sorted({partner for _, team in duty.pooled for partner in team})
         works.append(Work(granule=by_name[name], duty=duty, partners=tuple(by_name[partner] for partner in partners)))
-    done = {} if request.redo else store.ledger.done(job.masker, job.regressor)
+    done = {} if request.redo else _done(store, job)
     return [work for work in works if done.get(work.granule.name) != work.hash(job)]
+
+
+def _done(store: Store, job: Job) -> dict[str, str]:
+    """`Work.hash` of every granule that the ledger calls done; those set aside are tried again."""
+    entries = store.ledger.read()
+    entries = entries[(entries["masker"] == job.masker) & (entries["regressor"] == job.regressor)]
+    entries = entries[entries["status"] != Status.SET_ASIDE]
+    return dict(zip(entries["granule_id"], entries["settings_hash"], strict=True))
 
 
 def _prepare(request: Request) -> Store:
@@ -179,4 +188,5 @@ def _entry(job: Job, outcome: Outcome) -> Entry:
         n_reaches=outcome.n_reaches,
         n_estimated=outcome.n_estimated,
         settings_hash=outcome.hash,
+        seconds=outcome.seconds,
     )

@@ -16,6 +16,7 @@ GLINT = 0.1
 FMASK_SHARE = 0.2
 """Share of used pixels adjacent to cloud, or under much aerosol, above which the sample is flagged."""
 ICE_SHARE = 0.1
+"""Snow and ice in the corridor, banks included, over the pixels of the river."""
 _NO_RIVER = (3, 4, 6)
 """Last digit of a SWORD id: lake on river, dam or waterfall, ghost; 5 is a river of unreliable topology."""
 _LAKE, _TIDAL = 1, 3
@@ -70,7 +71,8 @@ def withhold(estimates: pd.DataFrame, flags: pd.Series) -> pd.DataFrame:
 
 def _conditions(samples: pd.DataFrame, about: pd.DataFrame, rule: ClearWaterRule) -> dict[Quality, pd.Series]:
     nodes = samples["n_nodes_covered"] < PARTIAL_NODES * samples["n_nodes"]
-    ice = samples["snow_ice_frac"] * samples["n_px_valid"] > ICE_SHARE * samples["n_px_water"]
+    river = samples[["n_px_water", "n_px_channel"]].max(axis=1)  # water alone is a handful of pixels on a small river
+    ice = samples["snow_ice_frac"] * samples["n_px_valid"] > ICE_SHARE * river
     haze = (samples["nir_med"] > GLINT) & (samples["nir_med"] > samples["red_med"])
     return {
         Quality.FEW_PIXELS: samples["n_px_used"] < rule.good_px,

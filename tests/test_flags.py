@@ -11,6 +11,7 @@ from ssc.flags import sample_flags, summary, withhold
 from ssc.quality import BAD, DEGRADED, SUSPECT, Quality, Summary
 
 GOOD_SAMPLE = {
+    "n_px_channel": 500,
     "n_px_valid": 1000,
     "n_px_water": 500,
     "n_px_used": 300,
@@ -74,6 +75,8 @@ def test_a_good_sample_of_a_good_reach_has_no_flag():
         ({"snow_ice_frac": 0.05}, 0),
         ({"snow_ice_frac": 0.051}, Quality.ICE_POSSIBLE),
         ({"snow_ice_frac": 0.051, "n_px_water": 0}, Quality.ICE_POSSIBLE),
+        ({"snow_ice_frac": 0.005, "n_px_water": 0}, 0),
+        ({"snow_ice_frac": 0.051, "n_px_water": 600}, 0),
         ({"kind": 3}, Quality.LAKE_OR_DAM),
         ({"kind": 4}, Quality.LAKE_OR_DAM),
         ({"kind": 5}, 0),
@@ -90,7 +93,12 @@ def test_each_condition_on_both_sides_of_its_threshold(change, bits):
 
 
 def test_a_sample_without_anything_seen_is_only_too_small_and_partial():
-    nothing = dict.fromkeys(GOOD_SAMPLE, np.nan) | {"n_px_valid": 0, "n_px_water": 0, "n_px_used": 0}
+    nothing = dict.fromkeys(GOOD_SAMPLE, np.nan) | {
+        "n_px_channel": 500,
+        "n_px_valid": 0,
+        "n_px_water": 0,
+        "n_px_used": 0,
+    }
     nothing |= {"n_nodes": 50, "n_nodes_covered": 0}
     assert flags_of(**nothing) == Quality.FEW_PIXELS | Quality.VERY_FEW | Quality.PARTIAL_REACH
 

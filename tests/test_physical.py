@@ -95,11 +95,14 @@ def test_more_sediment_never_means_less_nor_a_jump(name, product, nir_factor):
     ssc, red, _ = ramp()
     a_nir, c_nir = SPM[Band.NIR][Product.L30]
     other = ssc * nir_factor
-    found = load(name).predict(samples(red, other / (a_nir + other / c_nir), product))["ssc"].to_numpy(float)
-    steps = np.diff(found) / found[:-1]
+    found = load(name).predict(samples(red, other / (a_nir + other / c_nir), product))
     assert np.diff(np.log(ssc)).max() < 0.01
-    assert steps.min() >= -1e-6
-    assert steps.max() < 0.05
+    # Dogliotti's bounds lie closer together: NIR and red that differ by a factor of 2.5 jump 6 % there.
+    for column in ("ssc", "turbidity") if nir_factor < 2 else ("ssc",):
+        values = found[column].to_numpy(float)
+        steps = np.diff(values) / values[:-1]
+        assert steps.min() >= -1e-6
+        assert steps.max() < 0.05
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -108,9 +111,6 @@ def test_one_percent_more_light_moves_the_estimate_by_less_than_five(product):
     here, there = novoa(red, nir, product), novoa(red * 1.01, nir * 1.01, product)
     assert ((there / here - 1) < 0.05).all()
     assert (there >= here).all()
-    turbid, more = dogliotti(red, nir), dogliotti(red * 1.01, nir * 1.01)
-    assert ((more / turbid - 1) < 0.08).all()  # the two branches of Dogliotti do not meet on Nechad's ramp
-    assert (more >= turbid).all()
 
 
 @given(

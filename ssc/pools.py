@@ -58,7 +58,8 @@ def plan_pools(
     granules = list(granules)
     if not granules:
         return {}
-    grids = {granule.tile: tile_geobox(granule.tile) for granule in granules} | dict(geoboxes or {})
+    known = geoboxes or {}
+    grids = {tile: known.get(tile) or tile_geobox(tile) for tile in {granule.tile for granule in granules}}
     seen = _looks(granules, reaches, grids)
     owned: dict[str, list[int]] = {granule.name: [] for granule in granules}
     pooled: dict[str, list[tuple[int, tuple[str, ...]]]] = {granule.name: [] for granule in granules}

@@ -155,19 +155,19 @@ DN = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(DN, min_size=6, max_size=6))
 def test_the_current_preset_is_exact(dn):
     assert dswx.diagnostic(*reflectance(np.array(dn))) == exact_diagnostic(dn, dswx.V1_0_2)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(DN.filter(lambda value: value > 0), min_size=6, max_size=6))
 def test_the_old_preset_is_exact_where_denominators_are_positive(dn):
     assert dswx.diagnostic(*reflectance(np.array(dn)), preset=dswx.V0_1) == exact_diagnostic(dn, dswx.V0_1)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(1, 250), st.sampled_from([(281, 219), (10_123, 9_877), (14, 36), (1, 3)]), st.integers(-1, 1))
 def test_ties_at_the_index_thresholds_fail_and_one_count_more_passes(factor, ratio, step):
     """Green to SWIR1 ratios that make MNDWI exactly 0.124, 0.0123, -0.44 and -0.5."""
@@ -252,6 +252,7 @@ PIXELS = st.integers(1, 30).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(PIXELS)
 def test_layers_agree_with_each_other(pixels):
     dn, fmask = pixels
@@ -269,6 +270,7 @@ def test_layers_agree_with_each_other(pixels):
     assert (layers.conf[hidden] == 10 + layers.wtr2[hidden]).all()
 
 
+@settings(deadline=None)
 @given(PIXELS, st.randoms(use_true_random=False))
 def test_pixels_know_nothing_of_each_other(pixels, random):
     dn, fmask = pixels
@@ -279,6 +281,7 @@ def test_pixels_know_nothing_of_each_other(pixels, random):
         assert (getattr(straight, name)[order] == getattr(shuffled, name)).all(), name
 
 
+@settings(deadline=None)
 @given(PIXELS)
 def test_the_aerosol_step_only_ever_yields_class_1_and_wtr2_only_takes_water_away(pixels):
     dn, fmask = pixels
@@ -292,7 +295,7 @@ def test_the_aerosol_step_only_ever_yields_class_1_and_wtr2_only_takes_water_awa
     assert ((water == after) | (water == 0)).all()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(arrays(np.int64, (6, 20), elements=st.integers(1, 3000)), st.integers(2, 5))
 def test_scaling_all_bands_leaves_the_first_three_tests_alone_but_not_the_last_two(dn, factor):
     once, more = dswx.diagnostic(*reflectance(dn)), dswx.diagnostic(*reflectance(dn * factor))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssc.errors import InputError
@@ -58,6 +58,7 @@ def test_the_cirrus_bit_never_decides_what_is_kept():
     assert (fmask.strict_keep(EVERY) == fmask.strict_keep(flipped)).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_decoding_commutes_with_any_order_of_the_pixels(codes, random):
     order = list(range(len(codes)))
@@ -68,6 +69,7 @@ def test_decoding_commutes_with_any_order_of_the_pixels(codes, random):
         assert (getattr(straight, name)[order] == getattr(shuffled, name)).all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 254))
 def test_bits_put_together_again_give_the_value(code):
     bits = fmask.decode(np.array(code))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Proj
 
@@ -60,6 +60,7 @@ def test_solstice_noon_stands_over_the_tropic():
     assert zenith < 0.3
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # zone beside
     st.floats(-85, 85),
@@ -89,6 +90,7 @@ def test_reference_convergences(lat, offset, degrees):
     assert convergence(lat, 9 + offset, 9) == pytest.approx(degrees, abs=5e-4)
 
 
+@settings(deadline=None)
 @given(st.floats(-80, 80), st.floats(-3.4, 3.4))
 def test_convergence_is_that_of_the_projection(lat, offset):
     exact = Proj("EPSG:32632").get_factors(9 + offset, lat).meridian_convergence

@@ -129,6 +129,7 @@ def test_walls_of_the_reference(shared):
             assert count == case.expected_px_axis_aligned, case
 
 
+@settings(deadline=None)
 @given(st.integers(10, 600), st.integers(14, 80), st.sampled_from([0, 90, 180, 270]))
 def test_a_wall_straight_across_the_sun_shades_what_geometry_says(height_m, elevation, azimuth):
     column = np.zeros((200, 3))
@@ -183,6 +184,7 @@ def test_the_summit_and_the_sunward_border_are_lit(azimuth, elevation):
     assert not np.rot90(shadow, border)[0].any()
 
 
+@settings(deadline=None)
 @given(ANGLES, st.integers(0, 89))
 def test_flat_ground_is_lit_at_any_height(azimuth, zenith):
     assert not cast_shadow(np.full((5, 7), 3121.7), PIXEL_M, zenith, azimuth).any()

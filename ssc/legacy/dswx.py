@@ -18,7 +18,7 @@ Source: nasa/PROTEUS 1.0.2, dswx_hls.py and its defaults; OPERA DSWx-HLS algorit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -41,6 +41,7 @@ from ssc.legacy.dswx_layers import (
     conf,
     wtr,
 )
+from ssc.legacy.dswx_preset import V0_1, V1_0_2, Preset
 
 __all__ = [
     "AEROSOL_BIT",
@@ -76,51 +77,6 @@ INVALID: Final = 32
 """Diagnostic of a pixel without data."""
 LAND_URBAN_HIGH, LAND_WATER, LAND_EVERGREEN, LAND_NONE = 100, 200, 201, 255
 """LAND codes: below 100 low-intensity developed, 100-199 high-intensity, 200 water, 201 evergreen, 255 none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preset:
-    """Thresholds of the five tests and of what follows, in digital numbers (reflectance x 10 000) or unitless."""
-
-    mndwi: float = 0.124
-    """T1: MNDWI above."""
-    awesh: float = 0.0
-    """T3: AWESH above, DN."""
-    partial1_mndwi: float = -0.44
-    """T4: MNDWI above."""
-    partial1_swir1: float = 900
-    """T4: SWIR1 below, DN."""
-    partial1_nir: float = 1500
-    """T4: NIR below, DN."""
-    partial1_ndvi: float = 0.7
-    """T4: NDVI below."""
-    partial2_mndwi: float = -0.5
-    """T5: MNDWI above."""
-    partial2_blue: float = 1000
-    """T5: blue below, DN."""
-    partial2_swir1: float = 3000
-    """T5: SWIR1 below, DN."""
-    partial2_swir2: float = 1000
-    """T5: SWIR2 below, DN."""
-    partial2_nir: float = 2500
-    """T5: NIR below, DN."""
-    clip: bool = True
-    """Raise every band to at least 1 DN, so that no denominator vanishes."""
-    aerosol: bool = True
-    """Call dark pixels that Fmask calls water under heavy aerosol water."""
-    aerosol_nir: float = 1000
-    """Aerosol: NIR at most, DN."""
-    land_nir: float = 1200
-    """Land cover: partial water brighter than this in NIR, DN, is rejected on evergreen and low-density urban land."""
-    shad_min_slope_deg: float = -5.0
-    """SHAD: terrain sloping less than this away from the sun counts as lit."""
-    shad_max_incidence_deg: float = 40.0
-    """SHAD: terrain with a local incidence angle up to this counts as lit."""
-
-
-V1_0_2: Final = Preset()
-V0_1: Final = replace(V1_0_2, mndwi=0.0123, clip=False, aerosol=False)
-"""The 2021 prototype: a looser first test, no clipping, no aerosol step."""
 
 _CHUNK = 1 << 16  # pixels a round: six float32 bands and their temporaries stay in the cache, about 3x faster
 

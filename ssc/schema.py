@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from ssc.bands import SIX
 from ssc.quality import Quality, Summary
@@ -148,3 +150,12 @@ def arrow_schema() -> pa.Schema:
     return pa.schema(
         pa.field(c.name, c.type, c.nullable, metadata={"units": c.unit, "long_name": c.meaning}) for c in COLUMNS
     )
+
+
+def basin_of(reach_ids: NDArray[np.int64]) -> NDArray[np.int32]:
+    """(n,) the partition of reach ids: their first two digits.
+
+    >>> basin_of(np.array([74299900011, 62270000143])).tolist()
+    [74, 62]
+    """
+    return np.array([int(str(reach_id)[:2]) for reach_id in reach_ids.tolist()], dtype=np.int32)

@@ -1,0 +1,202 @@
+"""A Delta table whose rows are known by a key: read a part, change it, commit all of it or nothing.
+
+Every change is computed on one version of the table and committed only if no one else changed that part meanwhile;
+otherwise it is computed again on the newer version (optimistic concurrency). A process killed at any moment leaves the
+old version or the new one, and at worst a data file that no version names.
+
+On S3 commits are safe by conditional put (If-None-Match), without a lock service: deltalake 1.x does so by default.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, WriterProperties
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+
+from ssc.conform import Bools, match, require_unique, same_rows
+from ssc.errors import ResultError, TransientError
+from ssc.places import refusal
+
+Scope = Mapping[str, Sequence[int]]
+"""Partition column -> the values a change is about."""
+
+_ATTEMPTS = 12
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Swap:
+    """Stored rows, and the rows that shall stand in their place."""
+
+    before: pa.Table
+    after: pa.Table
+    """Rows that are also in `before` stay as they are."""
+    fresh: Bools
+    """(rows of after,) True where the row was asked for, False where it was in the store."""
+    outranked: int = 0
+    """Rows that were asked for and are not in `after`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a write did to a table, in rows."""
+
+    inserted: int = 0
+    updated: int = 0
+    """Rows that were there with other content."""
+    unchanged: int = 0
+    """Rows that were there already just so; they are not touched."""
+    deleted: int = 0
+    """Stored rows taken out, because another tile's row speaks for the overpass."""
+    outranked: int = 0
+    """Rows not written, because another tile's row speaks for the overpass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedTable:
+    """A Delta table at a place; partition columns are integers, named in every change as literals.
+
+    Pruning needs integer literals in the predicate (delta-io/delta-rs#3786, #4301).
+    """
+
+    uri: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+    partitions: tuple[str, ...]
+
+    def create(self, description: str) -> None:
+        """Make the table unless it is there."""
+        try:
+            DeltaTable.create(
+                self.uri,
+                schema=self.schema,
+                mode="ignore",
+                partition_by=list(self.partitions),
+                description=description,
+            )
+        except OSError as error:
+            raise refusal(error, self.uri) from error
+
+    def exists(self) -> bool:
+        """True when the table is there."""
+        try:
+            self._open()
+        except FileNotFoundError:
+            return False
+        return True
+
+    @property
+    def version(self) -> int:
+        """Number of the newest commit; a write that changes nothing does not raise it."""
+        return int(self._open().version())
+
+    def read(self, where: pc.Expression | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows where an expression holds, in no order.
+
+        Raises:
+            ResultError: The table has other columns than this version of the package.
+        """
+        return self._read(self._open(), where, columns)
+
+    def swap(self, scope: Scope, where: pc.Expression, decide: Callable[[pa.Table], Swap]) -> Written:
+        """Change rows in one commit, or none if nothing differs.
+
+        Args:
+            scope: Partitions that hold all rows that are read or written.
+            where: Which rows of those partitions are read.
+            decide: From those rows to what becomes of them; called again when someone else was quicker.
+
+        Raises:
+            ResultError: The new rows have a key twice.
+            TransientError: Others were quicker each time.
+        """
+        for attempt in range(_ATTEMPTS):
+            table = self._open()
+            swap = decide(self._read(table, where & in_scope(scope), None))
+            actions, written = self._actions(swap)
+            if actions.num_rows == 0:
+                return written
+            try:
+                self._merge(table, actions, scope)
+            except CommitFailedError:
+                time.sleep(_pause(attempt))
+            else:
+                return written
+        raise TransientError(f"cannot commit to {self.uri}: {_ATTEMPTS} times another writer was quicker; run again")
+
+    def compact(self) -> None:
+        """Join small files; rows stay as they are. For long backfills, between runs."""
+        self._open().optimize.compact(writer_properties=_writer())
+
+    def _open(self) -> DeltaTable:
+        try:
+            return DeltaTable(self.uri)
+        except TableNotFoundError as error:
+            raise FileNotFoundError(self.uri) from error
+        except OSError as error:
+            raise refusal(error, self.uri) from error
+
+    def _read(self, table: DeltaTable, where: pc.Expression | None, columns: Sequence[str] | None) -> pa.Table:
+        dataset = table.to_pyarrow_dataset()
+        if dataset.schema.names != self.schema.names:
+            strange = " ".join(sorted(set(dataset.schema.names) ^ set(self.schema.names))) or "the order of columns"
+            raise ResultError(f"{self.uri} was written by another version: found a difference in {strange}")
+        names = list(columns) if columns is not None else self.schema.names
+        found = dataset.to_table(filter=where, columns=names)
+        return found.cast(pa.schema([self.schema.field(name) for name in names]))
+
+    def _actions(self, swap: Swap) -> tuple[pa.Table, Written]:
+        """Rows to put and to delete, told apart by a column, so that one MERGE does both."""
+        require_unique(swap.after, self.key)
+        new, old = match(swap.after, swap.before, self.key)
+        same = same_rows(swap.after.take(new), swap.before.take(old))
+        put = np.ones(swap.after.num_rows, dtype=bool)
+        put[new[same]] = False
+        gone = np.ones(swap.before.num_rows, dtype=bool)
+        gone[old] = False
+        updated = int((~same).sum())
+        written = Written(
+            inserted=int(put.sum()) - updated,
+            updated=updated,
+            unchanged=int((~put & swap.fresh).sum()),
+            deleted=int(gone.sum()),
+            outranked=swap.outranked,
+        )
+        puts, deletes = swap.after.filter(put), swap.before.filter(gone)
+        action = pa.array(["put"] * puts.num_rows + ["delete"] * deletes.num_rows, pa.string())
+        return pa.concat_tables([puts, deletes]).append_column("action", action), written
+
+    def _merge(self, table: DeltaTable, actions: pa.Table, scope: Scope) -> None:
+        keys = [f"s.{name} = t.{name}" for name in self.key]
+        parts = [f"t.{name} IN ({', '.join(map(str, values))})" for name, values in scope.items()]
+        values = {name: f"s.{name}" for name in self.schema.names}
+        merger = table.merge(
+            actions, " AND ".join(keys + parts), source_alias="s", target_alias="t", writer_properties=_writer()
+        )
+        merger = merger.when_matched_delete("s.action = 'delete'")
+        merger = merger.when_matched_update(values, "s.action = 'put'")
+        merger.when_not_matched_insert(values, "s.action = 'put'").execute()
+
+
+def in_scope(scope: Scope) -> pc.Expression:
+    """True for the rows of those partitions."""
+    return reduce(and_, [pc.field(name).isin(list(values)) for name, values in scope.items()])
+
+
+def _pause(attempt: int) -> float:
+    """Seconds to wait before another try, longer each time; by chance, so that two writers do not keep in step."""
+    longest = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)
+    return random.uniform(0.5, 1.0) * longest  # noqa: S311  nothing secret
+
+
+def _writer() -> WriterProperties:
+    return WriterProperties(compression="ZSTD")

@@ -8,6 +8,7 @@ from enum import IntFlag
 from typing import Any
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
@@ -194,6 +195,26 @@ def pool_tiles(parts: Sequence[ReachPixels], corridor: Corridor) -> ReachPixels:
         state=_merged_state(pixels.state[order], first),
         tile=_mean_of([part.tile for part in parts]),
     )
+
+
+def joint_grid(grids: Sequence[GeoBox]) -> GeoBox:
+    """The smallest grid that spans tiles of one zone, with their pixels.
+
+    Raises:
+        GridError: The tiles lie in different zones, or their pixels do not fall on each other.
+    """
+    first = grids[0].affine
+    lefts = np.array([grid.affine.c for grid in grids])
+    tops = np.array([grid.affine.f for grid in grids])
+    rights = lefts + first.a * np.array([grid.shape.x for grid in grids])
+    bottoms = tops + first.e * np.array([grid.shape.y for grid in grids])
+    shifts = np.concatenate([(lefts - first.c) / first.a, (tops - first.f) / first.e])
+    if len({str(grid.crs) for grid in grids}) > 1 or np.any(shifts != np.round(shifts)):
+        found = ", ".join(f"({grid.affine.c:.0f}, {grid.affine.f:.0f}) in {grid.crs}" for grid in grids)
+        raise GridError(f"tiles without a joint grid: found corners {found}, wanted one zone and whole pixels apart")
+    corner = Affine(first.a, 0, lefts.min(), 0, first.e, tops.max())
+    shape = (round((bottoms.min() - tops.max()) / first.e), round((rights.max() - lefts.min()) / first.a))
+    return GeoBox(shape, corner, grids[0].crs)
 
 
 def fold_azimuth(sun: Floats, view: Floats) -> Floats:

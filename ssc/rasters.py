@@ -215,6 +215,19 @@ def open_granule(granule: Granule, *, threads: int = 4) -> HlsReader:
     return HlsReader(granule, threads)
 
 
+def grid_of(granule: Granule) -> GeoBox:
+    """The grid of a granule, from the header of one file.
+
+    Raises:
+        DataError, AccessError, TransientError: As `open_granule`.
+    """
+    cog = Cog(granule, SIX[0])
+    try:
+        return cog.geobox()
+    finally:
+        cog.close()
+
+
 def to_reflectance(numbers: NDArray[np.float32]) -> None:
     """Turn (H, W) digital numbers into unitless reflectance in place, NaN where they are no reflectance."""
     lowest, highest = PLAUSIBLE

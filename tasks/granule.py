@@ -13,14 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from odc.geo.geobox import geobox_union_conservative
 
 from ssc.aggregate import reach_samples
 from ssc.bands import SIX
 from ssc.corridor import Corridor, draw_corridor
 from ssc.errors import DataError
 from ssc.observation import Reader, Window
-from ssc.pixels import ReachPixels, gather_pixels, pool, pool_tiles
+from ssc.pixels import ReachPixels, gather_pixels, joint_grid, pool, pool_tiles
 from ssc.provenance import code_version
 from ssc.rasters import open_granule
 from ssc.rows import compose_rows
@@ -76,7 +75,7 @@ def _together(
             parts = [read_corridor(job, member, _corridor(job, member).only(reach_ids)) for member in team]
     except DataError:
         return _alone(job, reader, reach_ids), False
-    union = geobox_union_conservative([member.facts.geobox for member in team])
+    union = joint_grid([member.facts.geobox for member in team])
     corridor = draw_corridor(open_reaches(job.reaches), union, job.corridor, job.cache_folder).only(reach_ids)
     return _rows(job, pool_tiles(parts, corridor), corridor, team), True
 

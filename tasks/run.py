@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
 import pandas as pd
+from odc.geo.geobox import GeoBox
 
-from ssc.errors import GranuleNameError
+from ssc.errors import DataError, GranuleNameError, TransientError
 from ssc.granules import Granule, find, parse
 from ssc.ledger import Entry
 from ssc.pools import plan_pools
+from ssc.rasters import grid_of
 from ssc.results import Store, open_store
 from ssc.tiles import resolve
 from tasks.job import Job, Work, open_masker, open_reaches, open_regressor
@@ -138,11 +141,26 @@ def share_out(granules: Sequence[Granule], request: Request, store: Store) -> li
     job = request.job
     by_name = {granule.name: granule for granule in granules}
     works = []
-    for name, duty in plan_pools(granules, open_reaches(job.reaches)).items():
+    for name, duty in plan_pools(granules, open_reaches(job.reaches), _grids(granules)).items():
         partners = sorted({partner for _, team in duty.pooled for partner in team})
         works.append(Work(granule=by_name[name], duty=duty, partners=tuple(by_name[partner] for partner in partners)))
     done = {} if request.redo else _done(store, job)
     return [work for work in works if done.get(work.granule.name) != work.hash(job)]
+
+
+def _grids(granules: Sequence[Granule]) -> dict[str, GeoBox]:
+    """Actual grid of each tile, from one readable header; a single tile needs none, since nothing is shared out.
+
+    A header that does not read is no reason to stop here: the granule's own task will say so.
+    """
+    grids: dict[str, GeoBox] = {}
+    if len({granule.tile for granule in granules}) < 2:
+        return grids
+    for granule in granules:
+        if granule.tile not in grids:
+            with suppress(DataError, TransientError):
+                grids[granule.tile] = grid_of(granule)
+    return grids
 
 
 def _done(store: Store, job: Job) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -41,9 +42,9 @@ _UTM: Final = {
 
 
 class Cog:
-    """One open file of a granule. One thread at a time: a GDAL dataset is not made for two."""
+    """One open file of a granule. Threads wait for each other: a GDAL dataset is not made for two."""
 
-    __slots__ = ("_dataset", "file", "href")
+    __slots__ = ("_dataset", "_lock", "_zone", "file", "href")
 
     def __init__(self, granule: Granule, layer: Band | Layer) -> None:
         """Open a file and read its header.
@@ -55,6 +56,8 @@ class Cog:
             TransientError: A server or the way to it is in trouble.
         """
         self.file = granule.file_name(layer)
+        self._zone = int(granule.tile[:2])
+        self._lock = Lock()
         try:
             self.href = granule.href(layer)
         except DataError as error:
@@ -102,14 +105,15 @@ class Cog:
         Raises:
             GridError: It is not 30 m, north up, in a UTM zone of WGS 84.
         """
+        crs, a = self._dataset.crs, self._dataset.transform
         try:
-            zone, south = utm_zone(self._dataset.crs.wkt if self._dataset.crs else "")
-        except (CRSError, *FAILURES):
-            found = self._dataset.crs and self._dataset.crs.wkt[:80]
-            raise self._wrong_grid("CRS", found or "none", "UTM on WGS 84") from None
-        a = self._dataset.transform
+            zone, south = utm_zone(crs.wkt if crs else "")
+        except CRSError:
+            raise self._wrong("CRS", crs.to_string()[:80] if crs else "none", "UTM on WGS 84", GridError) from None
+        if zone != self._zone:
+            raise self._wrong("CRS", f"UTM zone {zone}", f"zone {self._zone} as the tile's name", GridError)
         if (a.a, a.b, a.d, a.e) != (PIXEL_M, 0.0, 0.0, -PIXEL_M):
-            raise self._wrong_grid("pixels", f"{tuple(a)[:6]}", "30 m, north up")
+            raise self._wrong("pixels", f"transform {tuple(a)[:6]}", "30 m, north up", GridError)
         return GeoBox(self.shape, Affine(a.a, 0, a.c, 0, a.e, a.f - SOUTH_M * south), f"EPSG:{32600 + zone}")
 
     def read(self, out: NDArray[Any], window: Window | None = None) -> None:
@@ -121,7 +125,7 @@ class Cog:
             TransientError: The connection broke.
         """
         part = window and RasterWindow(window.col, window.row, window.width, window.height)
-        with configured(self.href):
+        with self._lock, configured(self.href):
             try:
                 self._dataset.read(1, window=part, out=out)
             except FAILURES as error:
@@ -148,12 +152,8 @@ class Cog:
         if self._dataset.offsets[0] != 0:
             raise self._wrong("offset", self._dataset.offsets[0], 0)
 
-    def _wrong(self, what: str, found: object, wanted: object) -> DataError:
-        self.close()
-        return DataError(f"wrong {what}: {self.which}: found {found}, wanted {wanted}")
-
-    def _wrong_grid(self, what: str, found: object, wanted: object) -> GridError:
-        return GridError(f"wrong {what}: {self.which}: found {found}, wanted {wanted}")
+    def _wrong(self, what: str, found: object, wanted: object, kind: type[DataError] = DataError) -> DataError:
+        return kind(f"wrong {what}: {self.which}: found {found}, wanted {wanted}")
 
 
 def _encoding(layer: Band | Layer) -> tuple[str, float]:

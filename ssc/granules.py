@@ -62,7 +62,7 @@ class Granule:
             return self.hrefs[layer]
         except KeyError:
             found = " ".join(sorted(name.value for name in self.hrefs)) or "nothing"
-            raise DataError(f"missing {layer.value} ({self.file_name(layer)}) in {self.name}: found {found}") from None
+            raise DataError(f"no {layer.value} in {self.name}: found {found}, wanted {self.file_name(layer)}") from None
 
 
 def parse(text: str | Path) -> Granule:

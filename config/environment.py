@@ -9,7 +9,6 @@ _PREFECT = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",  # server telemetry; offline it also costs start-up lock errors
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s by default, too short on a busy machine
     "PREFECT_LOGGING_LEVEL": "WARNING",  # our own table and progress tell the rest
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "",  # saves a second at the end of every flow run
 }
 
 

@@ -17,7 +17,9 @@ def show_progress() -> Iterator[Callback]:
     """Gives the callback that a run calls with each outcome."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda outcome, done, total: console.print(f"[{done}/{total}] {_line(outcome)}", highlight=False)
+        yield lambda outcome, done, total: console.print(
+            f"[{done}/{total}] {_line(outcome)}", highlight=False, markup=False, soft_wrap=True
+        )
         return
     columns = (
         BarColumn(),
@@ -32,7 +34,7 @@ def show_progress() -> Iterator[Callback]:
         def tick(outcome: Outcome, done: int, total: int) -> None:
             bar.update(work, completed=done, total=total, description=outcome.granule)
             if outcome.status is Status.SET_ASIDE:
-                bar.console.print(_line(outcome), highlight=False)
+                bar.console.print(_line(outcome), highlight=False, markup=False)
 
         yield tick
 

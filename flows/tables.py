@@ -40,6 +40,7 @@ def show_summary(summary: Summary, console: Console) -> None:
         f"{summary.inserted} inserted, {summary.updated} updated, {summary.unchanged} unchanged; "
         f"{summary.seconds:.1f} s",
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -50,10 +50,15 @@ class Masks:
 class Masker(Protocol):
     """Anything that tells water, cloud, cloud shadow, snow/ice and terrain shadow apart."""
 
-    name: str
-    """As on the command line and in the results table."""
-    halo: int
-    """Pixels of context the masker needs round a pixel before its answer no longer depends on the window."""
+    @property
+    def name(self) -> str:
+        """As on the command line and in the results table."""
+        ...
+
+    @property
+    def halo(self) -> int:
+        """Pixels of context the masker needs round a pixel before its answer no longer depends on the window."""
+        ...
 
     def __call__(self, observation: Observation) -> Masks:
         """Masks on the grid of the observation's window."""

@@ -111,7 +111,7 @@ def test_every_kind_of_pixel(name, column):
 
 
 def test_names_load_and_say_their_name():
-    assert maskers.NAMES == ("legacy-dswx", "legacy-fmask", "fmask", "mndwi")
+    assert list(maskers.NAMES) == ["legacy-dswx", "legacy-fmask", "fmask", "mndwi"]
     for name in maskers.NAMES:
         masker = maskers.load(name)
         assert (masker.name, masker.halo) == (name, 0)

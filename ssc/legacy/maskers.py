@@ -115,5 +115,10 @@ _RECIPES: Final[dict[str, tuple[Callable[[Observation], Found], shading.Shade | 
     "fmask": (_by_fmask, None),
     "mndwi": (_by_mndwi, None),
 }
-NAMES: Final = tuple(_RECIPES)
-"""Names `load` knows."""
+NAMES: Final = {
+    "legacy-dswx": "water by the spectral rules of NASA's DSWx-HLS, clouds from Fmask, shading from a DEM",
+    "legacy-fmask": "Fmask's bits, cast shadow from a DEM: the standard pipeline done properly",
+    "fmask": "Fmask's bits alone",
+    "mndwi": "water by one index, no clouds or shadows: the simplest baseline",
+}
+"""Names `load` knows, and what they are."""

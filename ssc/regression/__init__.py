@@ -9,8 +9,11 @@ from ssc.regression.physical import NechadRed, Physical
 __all__ = ["NAMES", "Regressor", "load"]
 
 _REGRESSORS: dict[str, type[Physical | NechadRed]] = {regressor.name: regressor for regressor in (Physical, NechadRed)}
-NAMES = tuple(_REGRESSORS)
-"""Names that `load` knows, the default first."""
+NAMES = {
+    "physical": "red band for clear, near infrared for turbid water (Novoa 2017, Nechad 2010); needs no training",
+    "nechad-red": "red band alone (Nechad 2010): blind beyond 69 mg/L, but free of the banks' near infrared",
+}
+"""Names that `load` knows, the default first, and what they are."""
 
 
 def load(name: str) -> Regressor:

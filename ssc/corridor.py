@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,8 @@ from ssc.tiles import lines_on, project
 
 _FORMAT = 1
 """Part of the cache key: raise it when corridors are drawn differently."""
+_SEAL = hashlib.sha256().digest_size
+"""Bytes of the hash at the end of a cache file. The zip format alone lets some flipped bits through."""
 _STEP_M = 10.0
 """Spacing of the points that stand for a centreline when two reaches compete: wrong by 1.2 m at most one pixel off."""
 
@@ -305,20 +306,25 @@ def _key(reaches: Reaches, tile: GeoBox, rule: CorridorRule) -> str:
 
 
 def _load(path: Path, tile: GeoBox) -> Corridor | None:
-    """A drawn corridor, None when the file is not there or does not read (a half-written disk, another format)."""
-    names = [field.name for field in fields(Corridor) if field.name != "tile"]
+    """A drawn corridor; None when the file is not there or is not, to the last bit, what was written."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content: dict[str, Any] = {name: arrays[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        data = path.read_bytes()
+    except OSError:
         return None
+    payload, seal = data[:-_SEAL], data[-_SEAL:]
+    if hashlib.sha256(payload).digest() != seal:
+        return None
+    with np.load(BytesIO(payload), allow_pickle=False) as arrays:
+        content: dict[str, Any] = {name: arrays[name] for name in arrays.files}
     return Corridor(tile=tile, **content)
 
 
 def _save(path: Path, corridor: Corridor) -> None:
-    """Write to a name of our own, then rename: workers that draw the same corridor never see half a file."""
+    """An npz and its SHA-256, first under a name of our own: workers that draw the same never see half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    npz = BytesIO()
     content = {field.name: getattr(corridor, field.name) for field in fields(Corridor) if field.name != "tile"}
+    np.savez_compressed(npz, allow_pickle=False, **content)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        np.savez_compressed(file, **content)
+        file.write(npz.getvalue() + hashlib.sha256(npz.getvalue()).digest())
     Path(file.name).replace(path)

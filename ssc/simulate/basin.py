@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -32,6 +33,8 @@ TILE = "13TDM"
 START = date(2024, 5, 6)
 LOWEST_SUN = 76.0
 """Solar zenith, degrees, beyond which HLS is not produced."""
+NOTE = "SIMULATED.txt"
+"""Marks a folder as one of ours."""
 MIDWINTER = 12
 """Day of the year."""
 
@@ -66,8 +69,8 @@ def simulate_basin(
     """Simulate a basin and write everything a run needs, and what it should find.
 
     Args:
-        out: Folder for all files; made when missing.
-        granules: How many overpasses, L30 and S30 in turn, about eight weeks apart.
+        out: Folder for all files; made when missing. What an earlier simulation left there is replaced.
+        granules: How many overpasses, L30 and S30 in turn, spread over a year.
         seed: The same seed gives the same files.
         size: Pixels of 30 m per side, from the tile's upper-left corner; 3660 is the whole tile.
         tile: MGRS tile whose grid and sun are used.
@@ -75,7 +78,7 @@ def simulate_basin(
         progress: Called with a line of text after each granule.
 
     Raises:
-        InputError: No granules, or a size that is no tile.
+        InputError: No granules, a size that is no tile, or a folder with granules that were not simulated.
     """
     if granules < 1 or not 64 <= size <= 3660:
         raise InputError(f"cannot simulate: found granules={granules}, size={size}; wanted at least 1 and 64 to 3660")
@@ -98,10 +101,20 @@ def simulate_basin(
 
 
 def lit_overpass(landscape: Landscape, day: date, platform: str) -> Overpass:
-    """The pass of a day, or of the first day some weeks later with the sun high enough for HLS to be made."""
+    """The pass of a day, or of the first day some weeks later with the sun high enough for HLS to be made.
+
+    Raises:
+        InputError: There is no such day.
+    """
     weeks = (day + timedelta(weeks=number) for number in range(27))
     passes = (overpass(landscape.tile, landscape.geobox, later, platform, landscape.seed) for later in weeks)
-    return next(one for one in passes if sun_over(landscape.geobox, one.sensed).zenith <= LOWEST_SUN)
+    lit = (one for one in passes if sun_over(landscape.geobox, one.sensed).zenith <= LOWEST_SUN)
+    found = next(lit, None)
+    if found is None:
+        raise InputError(
+            f"no sun over tile {landscape.tile}: found zenith above {LOWEST_SUN:.0f} all year, wanted less"
+        )
+    return found
 
 
 def weather_of(dates: list[date], *, southern: bool = False) -> list[Weather]:
@@ -121,8 +134,14 @@ def _layout(folder: Path) -> Basin:
         insitu=folder / "insitu.csv",
         truth=folder / "truth",
     )
-    basin.granules.mkdir(parents=True, exist_ok=True)
-    basin.truth.mkdir(exist_ok=True)
+    if (folder / NOTE).exists():
+        shutil.rmtree(basin.granules, ignore_errors=True)
+        shutil.rmtree(basin.truth, ignore_errors=True)
+    elif basin.granules.exists():
+        raise InputError(f"will not write into {basin.granules}: found granules without {NOTE}, wanted a new folder")
+    basin.granules.mkdir(parents=True)
+    basin.truth.mkdir()
+    (folder / NOTE).write_text(f"SIMULATED: {SIMULATED}. Grids and sun are real, everything else is invented.\n")
     return basin
 
 

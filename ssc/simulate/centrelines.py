@@ -114,7 +114,7 @@ def _line(drainage: Drainage, cells: list[int], below: int, rng: np.random.Gener
     xy = _smooth(coarse, max(1.3 * CELL_M, mean_width) / PIXEL_M)
     xy = _resample(_meander(xy, mean_width, rng), PIXEL_M)
     at, known = np.linspace(0, 1, len(xy)), np.linspace(0, 1, len(cells))
-    height = np.maximum.accumulate(np.interp(at, known, drainage.height_m[cells])) + 1e-5 * arc(xy)
+    height = np.interp(at, known, drainage.height_m[cells])
     area = np.interp(at, known, area)
     wobble = _smooth_noise(len(xy), 5 * mean_width / PIXEL_M, rng)
     return Line(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 
 from ssc.simulate import centrelines, channel, landcover, rivers, terrain, valley
@@ -79,23 +80,23 @@ def shape_land(geobox: GeoBox, *, tile: str, seed: int) -> Landscape:
 
 
 def _drain(domain: tuple[int, int], seed: int) -> terrain.Drainage:
-    """Drainage with one great river through the middle and tributaries from all sides, more of them on larger tiles."""
+    """Drainage with one great river through the middle and tributaries from both sides, more on larger tiles."""
     rng = stream(seed, "inflows")
     cells = -(-domain[0] // terrain.CELL_PX)
-    outlet = float(rng.uniform())
-    extent_km = domain[0] * terrain.PIXEL_M / 1000
-    count = int(np.clip(extent_km / 10, 2, 10))
-    turns = outlet + 0.12 + 0.76 * (np.arange(count) + rng.uniform(0.2, 0.8, count)) / count
-    main = outlet + 0.5 + rng.uniform(-0.08, 0.08)
-    turns = turns[np.abs(turns - main) > 0.05]
-    areas = np.exp(np.linspace(np.log(35_000), np.log(1_500), len(turns)) + 0.3 * rng.standard_normal(len(turns)))
+    outlet, main = float(rng.uniform()), 0.5 + float(rng.uniform(-0.08, 0.08))
+    count = int(np.clip(domain[0] * terrain.PIXEL_M / 7000, 3, 10))
+    left, right = _strewn(0.1, main - 0.06, count // 2, rng), _strewn(main + 0.06, 0.9, count - count // 2, rng)
+    turns = rng.permutation(np.r_[left, right])
+    areas = np.exp(np.linspace(np.log(35_000), np.log(1_500), count) + 0.3 * rng.standard_normal(count))
     main_area = np.exp(rng.uniform(np.log(120_000), np.log(420_000)))
-    inflows = [terrain.Inflow(turn=main % 1, area_km2=float(main_area))]
-    inflows += [
-        terrain.Inflow(turn=float(turn % 1), area_km2=float(area))
-        for turn, area in zip(rng.permutation(turns), areas, strict=True)
-    ]
-    return terrain.drain((cells, cells), outlet % 1, inflows, seed)
+    rivers_in = zip([main, *turns], [main_area, *areas], strict=True)
+    inflows = [terrain.Inflow(turn=float(outlet + turn) % 1, area_km2=float(area)) for turn, area in rivers_in]
+    return terrain.drain((cells, cells), outlet, inflows, seed)
+
+
+def _strewn(low: float, high: float, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Random places between two bounds, one in each of `count` equal parts."""
+    return np.asarray(low + (high - low) * (np.arange(count) + rng.uniform(0.2, 0.8, count)) / count)
 
 
 def _river_distance(near: valley.Valley, course: rivers.Course, domain: tuple[int, int]) -> tuple[Field, Field]:

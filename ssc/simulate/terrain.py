@@ -31,6 +31,10 @@ OUTLET_M = 700.0
 CONCAVITY = 0.45
 REPOSE = 0.7
 """Steepest stable hillslope, rise over run (35 degrees)."""
+GORGE_CELLS = 6
+"""Length of the last stretch before the outlet, where no tributary joins."""
+LEAST_FALL_M = 0.001
+"""From any cell to the next, metres."""
 
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
@@ -70,8 +74,8 @@ class Inflow:
 def drain(shape: tuple[int, int], outlet_turn: float, inflows: list[Inflow], seed: int) -> Drainage:
     """Drainage tree and heights of a (rows, cols) grid of cells."""
     spine = _distance_to_spine(shape, outlet_turn, inflows[0].turn, stream(seed, "spine"))
-    cost = _ground(shape, spine, stream(seed, "ground"))
     outlet = border_cell(shape, outlet_turn)
+    cost = _ground(shape, spine, stream(seed, "ground")) * _gorge(shape, outlet)
     distance, receiver = dijkstra(_graph(cost), directed=False, indices=outlet, return_predecessors=True)
     receiver = np.asarray(receiver, dtype=np.int32)
     receiver[outlet] = outlet
@@ -111,6 +115,18 @@ def _ground(shape: tuple[int, int], spine: Field, rng: np.random.Generator) -> N
     frame = np.ones(shape, dtype=bool)
     frame[2:-2, 2:-2] = False
     return np.asarray(np.where(frame, 6 * cost, cost), dtype=np.float64)
+
+
+def _gorge(shape: tuple[int, int], outlet: int) -> NDArray[np.float64]:
+    """Walls about the outlet with one way through, so that all rivers have met before they leave."""
+    row, col = divmod(outlet, shape[1])
+    rows, cols = np.ogrid[: shape[0], : shape[1]]
+    wall = np.where(np.hypot(rows - row, cols - col) < GORGE_CELLS, 1e3, 1.0)
+    inward = np.array([shape[0] / 2 - row, shape[1] / 2 - col])
+    steps = np.arange(0, GORGE_CELLS + 1, 0.5)[:, None] * inward / np.linalg.norm(inward)
+    way = (np.array([row, col]) + steps).round().astype(int)
+    wall[way[:, 0], way[:, 1]] = 0.1
+    return np.asarray(wall)
 
 
 def _graph(cost: NDArray[np.float64]) -> sparse.csr_matrix:
@@ -159,20 +175,37 @@ def _heights(
     height = [OUTLET_M] * len(rise)
     for cell in upward[1:].tolist():
         height[cell] = height[down[cell]] + rise[cell]
-    return _repose(np.array(height).reshape(shape)).ravel()
+    return _settle(np.array(height).reshape(shape), receiver, upward)
+
+
+def _settle(height: NDArray[np.float64], receiver: NDArray[np.int32], upward: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Lower cells until no slope is too steep and no water runs uphill; each cure can hurt the other, so in turns."""
+    while True:
+        stable = _repose(height)
+        drained = _breach(stable, receiver, upward)
+        if np.array_equal(drained, stable):
+            return drained.ravel()
+        height = drained
+
+
+def _breach(height: NDArray[np.float64], receiver: NDArray[np.int32], upward: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Lower every cell to below what drains into it."""
+    flat, down = height.ravel().tolist(), receiver.tolist()
+    for cell in upward[:0:-1].tolist():
+        flat[down[cell]] = min(flat[down[cell]], flat[cell] - LEAST_FALL_M)
+    return np.array(flat).reshape(height.shape)
 
 
 def _repose(height: NDArray[np.float64]) -> NDArray[np.float64]:
     """Lower every cell to what its neighbours can hold: z <= z of neighbour + REPOSE x distance."""
-    for _ in range(200):
+    while True:
         before = height
         for dr, dc in _NEIGHBOURS:
             hold = REPOSE * CELL_M * np.hypot(dr, dc)
             for sign in (1, -1):
                 height = np.minimum(height, _shifted(height, sign * dr, sign * dc) + hold)
         if np.array_equal(height, before):
-            break
-    return height
+            return height
 
 
 def _shifted(height: NDArray[np.float64], dr: int, dc: int) -> NDArray[np.float64]:

@@ -7,8 +7,9 @@ AWS_ALLOW_HTTP=true when it speaks plain http.
 
 from __future__ import annotations
 
-import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,19 +78,21 @@ class Place:
             with filesystem.open_output_stream(path) as stream:
                 stream.write(content)
         else:
-            write_whole(Path(self.uri), content)
+            with drafted(Path(self.uri)) as draft:
+                draft.write_bytes(content)
 
     def _open(self) -> tuple[fs.FileSystem, str]:
         return fs.FileSystem.from_uri(self.uri) if self.remote else (fs.LocalFileSystem(), str(Path(self.uri)))
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a local file so that its name never stands for half of it."""
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A name to write a local file under; at the end it takes its place at once, after an error it is gone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    draft = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
     try:
-        draft.write_bytes(content)
-        os.replace(draft, path)  # noqa: PTH105  the atomic one, by its own name
+        yield draft
+        draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
 

@@ -164,13 +164,13 @@ class Store:
         Args:
             table: `ssc.reaches.Reaches.table`: indexed by reach_id (int64), lines in EPSG:4326.
         """
-        known = self.reaches()
+        place, known = self.place / "reaches.parquet", self.reaches()
         kept = known[~known.index.isin(table.index)]
         merged = table if kept.empty else gpd.GeoDataFrame(pd.concat([kept, table]), crs=table.crs)
         content = io.BytesIO()
         merged.sort_index().rename_axis("reach_id").reset_index().to_parquet(content, index=False)
-        if known.empty or not merged.sort_index().equals(known):
-            (self.place / "reaches.parquet").write(content.getvalue())
+        if known.empty or content.getvalue() != place.read():
+            place.write(content.getvalue())
 
     def write_run(self, record: Mapping[str, Any]) -> Place:
         """Keep the record of a run (`ssc.provenance.run_record`) beside the results."""

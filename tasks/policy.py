@@ -32,7 +32,7 @@ def persist(action: Callable[[], Outcome], *, first_pause_s: float = FIRST_PAUSE
     """Run an action, again when it raises `TransientError`; the last failure passes through."""
     tries = Retrying(
         retry=retry_if_exception_type(TransientError),
-        wait=wait_exponential_jitter(initial=first_pause_s, max=LONGEST_PAUSE_S),
+        wait=wait_exponential_jitter(multiplier=first_pause_s, max=LONGEST_PAUSE_S),
         stop=stop_after_attempt(RETRIES + 1),
         reraise=True,
     )

@@ -19,25 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
-from affine import Affine
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
-from rasterio.features import rasterize
 from scipy.spatial import cKDTree
 
 from ssc.blocks import cover
-from ssc.lonlat import Geometries
 from ssc.observation import Window
 from ssc.reaches import Reaches
+from ssc.strips import centres, paint
 from ssc.tiles import lines_on, project
 
 _FORMAT = 1
 """Part of the cache key: raise it when corridors are drawn differently."""
 _SEAL = hashlib.sha256().digest_size
 """Bytes of the hash at the end of a cache file. The zip format alone lets some flipped bits through."""
-_STEP_M = 10.0
-"""Spacing of the points that stand for a centreline when two reaches compete: wrong by 1.2 m at most one pixel off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +90,12 @@ class Corridor:
     """(N,) True inside the channel, False in the search margin."""
 
     def windows(self, block: tuple[int, int], halo: int) -> list[Window]:
-        """Disjoint windows that hold every corridor pixel, snapped to blocks.
+        """Disjoint windows that hold every corridor pixel and touch few blocks of the files.
 
         Args:
-            block: (rows, cols) of a compressed block of the files.
-            halo: Pixels a masker needs around a window; it decides when the whole tile is cheaper.
+            block: (rows, cols) of a compressed block.
+            halo: Pixels a masker needs around a window: read `window.padded(halo, shape)`. The larger, the sooner the
+                whole tile is one window.
         """
         shape = (self.tile.shape.y, self.tile.shape.x)
         return cover(self.row, self.col, shape, block, halo)
@@ -163,13 +159,12 @@ def _draw(reaches: Reaches, tile: GeoBox, rule: CorridorRule) -> Corridor:
     table = reaches.table.iloc[near.index]
     width = rule.widths(table["width_m"].to_numpy())
     search = rule.search_widths(table["width_m"].to_numpy(), table["max_width_m"].to_numpy())
-    pixel, owner, channel = _one_owner(near.lines, tile, *_paint(near.lines, width, search, tile))
+    painted = paint(near.lines, width, search, tile)
     ours = np.flatnonzero(near.share > 0)
-    kept = np.isin(owner, ours)
-    pixel, owner, channel = pixel[kept], np.searchsorted(ours, owner[kept]), channel[kept]
-    order = np.lexsort((pixel, owner))  # a pixel number grows along rows, so this is by reach, row, column
-    pixel, owner, channel = pixel[order], owner[order], channel[order]
-    row, col = np.divmod(pixel, tile.shape.x)
+    painted = painted.take(np.isin(painted.line, ours))
+    painted = painted.take(np.lexsort((painted.pixel, painted.line)))  # by reach, row, column
+    row, col = np.divmod(painted.pixel, tile.shape.x)
+    owner = np.searchsorted(ours, painted.line)
     reach_ids = reaches.ids[near.index[ours]]
     node_ids, node_reach, node_xy = _nodes_on(reaches, reach_ids, tile)
     return Corridor(
@@ -177,102 +172,15 @@ def _draw(reaches: Reaches, tile: GeoBox, rule: CorridorRule) -> Corridor:
         reach_ids=reach_ids,
         reach_share=near.share[ours].astype(np.float32),
         width_m=width[ours].astype(np.float32),
-        n_channel=np.bincount(owner[channel], minlength=len(ours)).astype(np.int32),
+        n_channel=np.bincount(owner[painted.channel], minlength=len(ours)).astype(np.int32),
         row=row.astype(np.int32),
         col=col.astype(np.int32),
         reach=owner.astype(np.int32),
-        node=_nearest_node(node_xy, node_reach, _centres(pixel, tile), owner),
+        node=_nearest_node(node_xy, node_reach, centres(painted.pixel, tile), owner),
         node_ids=node_ids,
         node_reach=node_reach,
-        channel=channel,
+        channel=painted.channel,
     )
-
-
-def _paint(
-    lines: Geometries, width: NDArray[np.float64], search: NDArray[np.float64], tile: GeoBox
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Pixels whose centre lies in the search corridor of each line, overlaps and all.
-
-    Returns:
-        (n,) pixel number (row x columns + column); (n,) index of the line; (n,) True inside its channel.
-    """
-    nearby = shapely.box(*tile.boundingbox.buffered(search.max(initial=0.0)))
-    wide, narrow = (_strips(shapely.intersection(lines, nearby), full) for full in (search, width))
-    pixels, inside = [np.empty(0, np.int64)], [np.empty(0, bool)]
-    for outer, inner in zip(wide, narrow, strict=True):
-        numbers, values = _burn(outer, inner, tile)
-        pixels.append(numbers)
-        inside.append(values == 2)
-    owner = np.repeat(np.arange(len(lines)), [len(numbers) for numbers in pixels[1:]])
-    return np.concatenate(pixels), owner, np.concatenate(inside)
-
-
-def _strips(lines: Geometries, full_m: NDArray[np.float64]) -> Geometries:
-    """Polygons along lines with flat ends: a reach chosen alone gets no half disc of its neighbours' water.
-
-    Centrelines are chains of pixels that step in eighths of a turn; simplified by 5 % of the half width, their last
-    segment shows where the river goes, and the flat end stands across it.
-    """
-    smooth = np.array([shapely.simplify(line, 0.025 * m) for line, m in zip(lines, full_m, strict=True)], dtype=object)
-    return np.asarray(shapely.buffer(smooth, full_m / 2, cap_style="flat", quad_segs=16))
-
-
-def _burn(outer: shapely.Polygon, inner: shapely.Polygon, tile: GeoBox) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Pixel numbers with their centre in outer, and 2 where it is in inner too, else 1."""
-    box = _pixel_box(outer, tile)
-    if box is None:
-        return np.empty(0, np.int64), np.empty(0, np.uint8)
-    shapes = [(shape, value) for shape, value in ((outer, 1), (inner, 2)) if not shape.is_empty]
-    grid = tile.affine
-    corner = Affine(grid.a, 0, grid.c + grid.a * box.col, 0, grid.e, grid.f + grid.e * box.row)
-    painted = rasterize(shapes, out_shape=(box.height, box.width), transform=corner, dtype=np.uint8)
-    row, col = np.nonzero(painted)
-    return (row + box.row) * tile.shape.x + col + box.col, painted[row, col]
-
-
-def _pixel_box(shape: shapely.Polygon, tile: GeoBox) -> Window | None:
-    """The pixels of a tile under the bounding box of a polygon; None when it lies outside."""
-    if shape.is_empty:
-        return None
-    west, south, east, north = shape.bounds
-    grid = tile.affine  # north up, like every HLS tile
-    cols = (np.array([west, east]) - grid.c) / grid.a
-    rows = (np.array([north, south]) - grid.f) / grid.e
-    rows = np.clip([np.floor(rows[0]), np.ceil(rows[1])], 0, tile.shape.y).astype(int)
-    cols = np.clip([np.floor(cols[0]), np.ceil(cols[1])], 0, tile.shape.x).astype(int)
-    height, width = int(rows[1] - rows[0]), int(cols[1] - cols[0])
-    return Window(row=int(rows[0]), col=int(cols[0]), height=height, width=width) if height and width else None
-
-
-def _one_owner(
-    lines: Geometries,
-    tile: GeoBox,
-    pixel: NDArray[np.int64],
-    owner: NDArray[np.int64],
-    channel: NDArray[np.bool_],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Each pixel once, with the nearest of the lines whose corridors hold it (the first, where two are as near)."""
-    _, inverse, count = np.unique(pixel, return_inverse=True, return_counts=True)
-    contested = np.flatnonzero(count[inverse] > 1)
-    distance = np.zeros(len(pixel))
-    for line in np.unique(owner[contested]):
-        mine = contested[owner[contested] == line]
-        distance[mine] = _distances(lines[line], _centres(pixel[mine], tile))
-    order = np.lexsort((owner, distance, pixel))
-    first = order[np.diff(pixel[order], prepend=-1) != 0]
-    return pixel[first], owner[first], channel[first]
-
-
-def _distances(line: shapely.LineString, xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    points = shapely.get_coordinates(shapely.segmentize(line, _STEP_M))
-    return np.asarray(cKDTree(points).query(xy)[0])
-
-
-def _centres(pixel: NDArray[np.int64], tile: GeoBox) -> NDArray[np.float64]:
-    """(n, 2) x, y of pixel centres in the tile's CRS."""
-    row, col = np.divmod(pixel, tile.shape.x)
-    grid = tile.affine
-    return np.column_stack([grid.c + grid.a * (col + 0.5), grid.f + grid.e * (row + 0.5)])
 
 
 def _nodes_on(

@@ -19,9 +19,11 @@ from ssc.bands import CODES, Band, Layer, Product, band_of
 from ssc.errors import DataError, GranuleNameError, InputError
 
 _NAME = re.compile(
-    r"HLS\.(?P<product>L30|S30)\.T(?P<tile>\d{2}[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])"
-    r"\.(?P<time>\d{7}T\d{6})\.v(?P<version>\d+\.\d+)(?:\.(?P<layer>[A-Za-z0-9]+)\.tif)?"
+    r"HLS\.(?P<product>L30|S30)\.T(?P<tile>(?:0[1-9]|[1-5]\d|60)[C-HJ-NP-X][A-HJ-NP-Z][A-HJ-NP-V])"
+    r"\.(?P<time>\d{7}T\d{6})\.v(?P<version>2\.\d+)(?:\.(?P<layer>[A-Za-z0-9]+)\.tif)?",
+    re.ASCII,
 )
+_TIME = "%Y%jT%H%M%S"
 _WANTED = "HLS.<L30|S30>.T<MGRS tile>.<YYYYDDDTHHMMSS>.v2.0[.<LAYER>.tif]"
 
 
@@ -41,7 +43,7 @@ class Granule:
     @property
     def name(self) -> str:
         """Official granule name; `parse(granule.name) == granule`."""
-        return f"HLS.{self.product}.T{self.tile}.{self.acquired:%Y%jT%H%M%S}.v{self.version}"
+        return f"HLS.{self.product}.T{self.tile}.{self.acquired:{_TIME}}.v{self.version}"
 
     def file_name(self, layer: Band | Layer) -> str:
         """Official file name of a band or layer.
@@ -79,13 +81,20 @@ def parse(text: str | Path) -> Granule:
     if match is None:
         raise GranuleNameError(f"not an HLS granule name: found {location!r}, wanted {_WANTED}")
     product = Product(match["product"])
-    try:
-        acquired = datetime.strptime(match["time"], "%Y%jT%H%M%S").replace(tzinfo=UTC)
-    except ValueError:
-        raise GranuleNameError(f"no such time in {location!r}: found {match['time']}, wanted YYYYDDDTHHMMSS") from None
+    acquired = _time(match["time"])
+    if acquired is None:
+        raise GranuleNameError(f"no such time in {location!r}: found {match['time']}, wanted YYYYDDDTHHMMSS")
     layer = _layer(match["layer"], product)
     hrefs: dict[Band | Layer, str] = {} if layer is None else {layer: location}
     return Granule(product=product, tile=match["tile"], acquired=acquired, version=match["version"], hrefs=hrefs)
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return time if f"{time:{_TIME}}" == text else None  # Python counts day 366 of 2021 on into 2022
 
 
 def _layer(code: str | None, product: Product) -> Band | Layer | None:

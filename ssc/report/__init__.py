@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ssc.report.page import write_report
 from ssc.report.quicklook import quicklook
 
-__all__ = ["quicklook"]
+__all__ = ["quicklook", "write_report"]

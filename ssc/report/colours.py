@@ -43,12 +43,12 @@ NO_DATA: Final = "#4a5058"
 
 STATUS: Final = {
     "estimated": "#00755a",
-    "cloudy": "#7b8794",
-    "no_water": "#b07d00",
-    "no_reach": "#b9c0c8",
+    "cloudy": "#66717d",
+    "no_water": "#8f6500",
+    "no_reach": "#7a5ea0",
     "set_aside": "#b3261e",
 }
-"""Colour of a granule by what became of it; the calendar gives each a shape as well."""
+"""Colour of a granule by what became of it, dark enough for white letters."""
 
 _CLASSES: Final = 24
 """Steps of the concentration scale: finer than an eye tells apart, few enough to group lines by colour."""

@@ -129,7 +129,7 @@ def _shrink(image: NDArray[Any], step: int) -> NDArray[np.float32]:
     total = np.zeros((rows, cols, *image.shape[2:]), dtype=np.float32)
     for column in range(across):
         total += strips[:, column::across]
-    return total / np.float32(down * across)
+    return np.asarray(total / (down * across), dtype=np.float32)
 
 
 def _share(mask: Bool2d, step: int) -> Grey:
@@ -140,13 +140,13 @@ def _share(mask: Bool2d, step: int) -> Grey:
 def _veil(panel: Rgb, share: Grey, colour: str) -> Rgb:
     """Lay a colour over a panel; a river that fills half of a block is shown as if it filled all of it."""
     alpha = np.float32(VEIL) * np.minimum(2 * share, 1)[..., None]
-    return panel * (1 - alpha) + rgb(colour) * alpha
+    return np.asarray(panel * (1 - alpha) + rgb(colour) * alpha, dtype=np.float32)
 
 
 def _grey(panel: Rgb) -> Rgb:
     """A pale grey version, on which also dark colours show."""
     luminance = panel @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    return np.repeat(0.6 + 0.36 * luminance[..., None], 3, axis=-1)
+    return np.asarray(np.repeat(0.6 + 0.36 * luminance[..., None], 3, axis=-1), dtype=np.float32)
 
 
 def _mask_panel(background: Rgb, shares: dict[Mask, Grey]) -> Rgb:

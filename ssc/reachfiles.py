@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _VECTOR = (".shp", ".gpkg", ".geojson", ".json", ".fgb")
 _PARQUET = (".parquet", ".geoparquet")
+_NETCDF = (".nc", ".nc4")
 _LINE_TYPES = (shapely.GeometryType.LINESTRING, shapely.GeometryType.MULTILINESTRING)
 
 
@@ -79,10 +80,9 @@ def read_sheet(path: Path, wanted: Wanted) -> Sheet:
     """
     if not path.exists():
         raise ReachError(f"no such reach file: {path}")
-    if path.suffix == ".nc":
+    if _is(path, _NETCDF):
         return _read_netcdf(path, wanted)
-    frames = [_read_parquet(path)] if path.suffix in _PARQUET else _read_layers(path, wanted)
-    frames = [_in_degrees(frame, path) for frame in frames]
+    frames = _read_frames(path, wanted)
     lines = [reach_rows(rows, path) for rows in map(_lines, frames) if len(rows)]
     if not lines:
         kinds = sorted({str(kind) for frame in frames for kind in frame.geom_type.unique()}) or "nothing"
@@ -101,13 +101,21 @@ def read_nodes(path: Path, wanted: Wanted) -> pd.DataFrame:
     """
     if not path.exists():
         raise ReachError(f"no such node file: {path}")
-    if path.suffix == ".nc":
+    if _is(path, _NETCDF):
         return _read_netcdf(path, wanted).nodes
-    frames = [_read_parquet(path)] if path.suffix in _PARQUET else _read_layers(path, wanted)
-    nodes = _stack([node_rows(_in_degrees(frame, path), path) for frame in frames])
+    nodes = _stack([node_rows(frame, path) for frame in _read_frames(path, wanted)])
     if nodes.empty:
         raise ReachError(f"no nodes in {path}: wanted points with a column node_id")
     return nodes
+
+
+def _is(path: Path, suffixes: tuple[str, ...]) -> bool:
+    return path.suffix.lower() in suffixes
+
+
+def _read_frames(path: Path, wanted: Wanted) -> list[gpd.GeoDataFrame]:
+    frames = [_read_parquet(path)] if _is(path, _PARQUET) else _read_layers(path, wanted)
+    return [_in_degrees(frame, path) for frame in frames]
 
 
 def _stack(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -164,12 +172,12 @@ def _read_layers(path: Path, wanted: Wanted) -> list[gpd.GeoDataFrame]:
 
 
 def _sources(path: Path) -> list[str]:
-    if path.suffix == ".zip":
+    if _is(path, (".zip",)):
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if name.lower().endswith(_VECTOR))
         return [f"/vsizip/{path}/{name}" for name in names]
-    if path.is_dir():
-        return [str(file) for file in sorted(path.iterdir()) if file.suffix.lower() in _VECTOR]
+    if path.is_dir() and not _is(path, (".gdb",)):  # a file geodatabase is a folder that GDAL reads as one
+        return [str(file) for file in sorted(path.iterdir()) if _is(file, _VECTOR)]
     return [str(path)]
 
 

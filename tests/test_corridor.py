@@ -20,6 +20,7 @@ from ssc.blocks import MOST, cover
 from ssc.corridor import Corridor, CorridorRule, draw_corridor
 from ssc.observation import Window
 from ssc.reaches import Reaches, number_nodes, read_reaches
+from ssc.sword import reach_of
 from ssc.tiles import on_tile, tile_geobox
 
 UTM = "EPSG:32615"
@@ -285,6 +286,20 @@ def test_overlapping_tiles_agree_on_the_owner_of_a_pixel(shared):
     assert (found[0][both] == found[1][both]).all()
     # Only pixels of reaches whose line leaves the other tile are in one and not in the other.
     assert len(both) > 0.9 * max(len(found[0]), len(found[1]))
+
+
+def test_only_some_reaches_of_a_corridor():
+    corridor = draw_corridor(reaches_of(BEND, SIDE, FAR), grid(300, 320))
+    some = corridor.only([31, 11, 99])
+    check(some)
+    assert some.reach_ids.tolist() == [11, 31]
+    assert some.n_channel.tolist() == corridor.n_channel[[0, 2]].tolist()
+    pixels = np.flatnonzero(corridor.reach != 1)
+    assert (some.row == corridor.row[pixels]).all()
+    assert (some.reach_ids[some.reach] == corridor.reach_ids[corridor.reach[pixels]]).all()
+    assert (some.node_ids[some.node] == corridor.node_ids[corridor.node[pixels]]).all()
+    assert (some.reach_ids[some.node_reach] == reach_of(some.node_ids)).all()
+    check(corridor.only([]))
 
 
 # ---------------------------------------------------------------- cache

@@ -250,6 +250,21 @@ def test_zip_with_folders_and_several_files(tmp_path):
     assert reaches.version == "v17b"
 
 
+def test_a_folder_without_vector_files_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("rivers")
+    with pytest.raises(ReachError, match=r"no river lines .*found nothing"):
+        read_reaches(tmp_path)
+
+
+def test_capital_suffixes_and_file_geodatabases(tmp_path):
+    written(tmp_path, frame(), "a.shp")
+    with zipfile.ZipFile(tmp_path / "A.ZIP", "w") as archive:
+        for file in tmp_path.glob("a.*"):
+            archive.write(file, file.name.upper())
+    written(tmp_path, frame(), "b.gdb")
+    assert read_reaches(tmp_path / "A.ZIP").ids.tolist() == read_reaches(tmp_path / "b.gdb").ids.tolist()
+
+
 def test_nodes_in_another_layer_of_the_file(tmp_path):
     path = written(tmp_path, frame())
     points = gpd.GeoDataFrame({"node_id": [62270000140013]}, geometry=[Point(10.05, 50.02)], crs="EPSG:4326")

@@ -183,8 +183,9 @@ def _sources(path: Path) -> list[str]:
 
 def _read_layer(source: str, layer: str, wanted: Wanted) -> gpd.GeoDataFrame:
     info = pyogrio.read_info(source, layer=layer)
-    # The box is in degrees; a layer in metres is read whole and cut later.
-    bbox = wanted.bbox if info["crs"] in {None, "EPSG:4326"} else None
+    # The box is in degrees; a layer in metres is read whole and cut later. Nodes outside may belong to lines inside.
+    cut = info["crs"] in {None, "EPSG:4326"} and "LineString" in str(info["geometry_type"])
+    bbox = wanted.bbox if cut else None
     # RiverSP has 127 columns; a layer without ids is read with all of them, to tell what was found.
     known = [column for column in map(str, info["fields"]) if match_columns([column], REACH_COLUMNS | NODE_COLUMNS)]
     has_ids = match_columns(known, ID_COLUMNS)

@@ -500,6 +500,14 @@ def test_selections_agree_and_combine(folder):
     assert reaches.select(ids=amazon.ids.tolist()).digest == amazon.digest
 
 
+def test_a_reach_that_sticks_out_of_the_box_keeps_its_nodes(ohio):
+    bbox = (-80.1, 40.45, -80.05, 40.51)
+    part = read_reaches(ohio[0], nodes=ohio[1], bbox=bbox)
+    assert part.ids.tolist() == [74269700031, 74269700041]
+    assert part.table["n_nodes"].tolist() == [52, 52]
+    assert part.digest == read_reaches(ohio[0], nodes=ohio[1]).select(bbox=bbox).digest
+
+
 def test_polygon_from_a_file_in_metres(tmp_path, folder):
     region = gpd.GeoDataFrame(geometry=[Polygon([(-95, 25), (-85, 25), (-85, 35), (-95, 35)])], crs="EPSG:4326")
     path = written(tmp_path, region.to_crs("EPSG:3857"), "region.gpkg")

@@ -157,7 +157,7 @@ def test_truth_of_reaches_is_that_of_the_rasters(made):
         ssc = data.read(1)
     corridor = draw_corridor(reaches, scene(3, SIZE).observation.facts.geobox)
     compared = 0
-    for row in table[(table["granule"] == name) & (table["n_px"] > 100)].itertuples():
+    for row in table[(table["granule"] == name) & (table["n_px_true"] > 100)].itertuples():
         index = np.flatnonzero(corridor.reach_ids == row.reach_id)[0]
         inside = (corridor.reach == index) & corridor.channel
         drawn = np.nanmedian(ssc[corridor.row[inside], corridor.col[inside]])
@@ -181,7 +181,7 @@ def test_samples_are_near_the_truth_of_their_reach(made):
     samples, truth = pd.read_csv(made.insitu), pd.read_csv(made.truth / "reaches.csv")
     on_day = truth.assign(day=truth["time"].str[:10])
     pairs = on_day.merge(samples.assign(day=samples["time"].str[:10]), on=["reach_id", "day"])
-    pairs = pairs[pairs["n_px"] > 100]
+    pairs = pairs[pairs["n_px_true"] > 100]
     assert len(pairs) >= 10
     error = np.log(pairs["ssc_mg_l"] / pairs["ssc_median_mg_l"])
     assert error.abs().max() < 5 * LAB_ERROR

@@ -76,7 +76,7 @@ def water_share(channel: Channel, *, stage: float) -> Field:
     """
     wet = channel.width_m * np.float32(np.clip(stage**0.12, 0.8, 1.3))
     share = _overlap(np.abs(channel.across_m), wet)
-    dry_below = np.float32(np.clip(0.34 - 0.28 * stage, 0.0, 0.3))
+    dry_below = np.float32(np.clip(0.40 - 0.30 * stage, 0.0, 0.34))
     bars = np.clip((channel.bed - dry_below) / 0.08 + 0.5, 0, 1)
     wide = channel.width_m > 3 * PIXEL_M  # narrower channels have no bars that 30 m could show
     return np.where(wide, share * bars, share).astype(np.float32)
@@ -94,4 +94,4 @@ def _bed(x: NDArray[np.float64], bend: NDArray[np.float64], rough: Field) -> NDA
     lean = np.clip(-2.5 * bend, -0.6, 0.6)  # a right turn has its outer bank to the left
     side = np.where(x < lean, 1 + lean, 1 - lean)
     depth = 1 - ((x - lean) / side) ** 2
-    return np.maximum(depth, 0) ** 0.7 + 0.16 * np.minimum(rough, 1.0) * (depth > 0)
+    return np.maximum(depth, 0) ** 0.7 + 0.22 * np.minimum(rough, 1.0) * (depth > 0)

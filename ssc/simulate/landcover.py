@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssc.simulate.channel import Channel
 from ssc.simulate.noise import Field, fractal, smoothstep
 from ssc.simulate.seeds import stream
 from ssc.simulate.spectra import Cover
@@ -70,6 +71,15 @@ def grow(dem_m: Field, mountain: Field, river_m: Field, floor_m: Field, seed: in
     )
 
 
+def with_bars(land: LandCover, channel: Channel) -> LandCover:
+    """The same land with sand in its river beds, dry where shallow, wet where deep: what low water uncovers."""
+    bed = np.abs(channel.across_m) < channel.width_m / 2
+    row, col = channel.row[bed], channel.col[bed]
+    cover = land.cover.copy()
+    cover[row, col] = np.where(channel.bed[bed] < 0.2, Cover.SAND, Cover.WET_SAND)
+    return replace(land, cover=cover)
+
+
 def _fields(shape: tuple[int, int], rng: np.random.Generator) -> tuple[NDArray[np.uint8], Field, Field]:
     """Kind of field, brightness (about 0) and vigour per pixel; fields lie in a grid turned a few degrees."""
     turn = np.deg2rad(rng.uniform(-6, 6))
@@ -84,17 +94,16 @@ def _fields(shape: tuple[int, int], rng: np.random.Generator) -> tuple[NDArray[n
 
 
 def _towns(shape: tuple[int, int], flat: Field, patchy: Field, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Where houses stand: a few ragged discs on flat ground, about one in every 200 square kilometres."""
+    """Where houses stand: ragged discs on flat ground, about one in every 200 square kilometres."""
     town = np.zeros(shape, dtype=bool)
     count = rng.poisson(1 + shape[0] * shape[1] * PIXEL_M**2 / 2e8)
     for _ in range(count):
-        row, col = rng.integers(0, shape[0]), rng.integers(0, shape[1])
-        radius = 25 * rng.pareto(2.5) + 10
-        top, left, reach = max(row - 120, 0), max(col - 120, 0), slice(None)
-        box = (slice(top, row + 120), slice(left, col + 120))
-        y, x = np.ogrid[top : min(row + 120, shape[0]), left : min(col + 120, shape[1])]
-        ragged = np.hypot(y - row, x - col) / min(radius, 90.0) + 0.35 * patchy[box][reach]
-        town[box] |= (ragged < 1) & (flat[box] > 0.4)
+        row, col = (int(rng.integers(0, n)) for n in shape)
+        radius = min(25 * rng.pareto(2.5) + 10, 90.0)
+        about = (slice(max(row - 120, 0), min(row + 120, shape[0])), slice(max(col - 120, 0), min(col + 120, shape[1])))
+        south, east = np.ogrid[about]
+        ragged = np.hypot(south - row, east - col) / radius + 0.35 * patchy[about]
+        town[about] |= (ragged < 1) & (flat[about] > 0.4)
     return town
 
 

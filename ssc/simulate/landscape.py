@@ -68,14 +68,16 @@ def shape_land(geobox: GeoBox, *, tile: str, seed: int) -> Landscape:
     mountain = enlarge(drainage.mountain, terrain.CELL_PX, domain)
     river, floor = _river_distance(near, network.course, domain)
     inner = (slice(MARGIN_PX, -MARGIN_PX),) * 2
+    bed = channel.survey(network.course, near, domain, seed).cut(MARGIN_PX, MARGIN_PX, (size, size))
+    land = landcover.grow(dem[inner], mountain[inner], river[inner], floor[inner], seed)
     return Landscape(
         tile=tile,
         geobox=geobox,
         seed=seed,
         dem_m=dem,
         rivers=network,
-        channel=channel.survey(network.course, near, domain, seed).cut(MARGIN_PX, MARGIN_PX, (size, size)),
-        land=landcover.grow(dem[inner], mountain[inner], river[inner], floor[inner], seed),
+        channel=bed,
+        land=landcover.with_bars(land, bed),
     )
 
 

@@ -50,7 +50,7 @@ def reaches(scene: Scene) -> pd.DataFrame:
     """One row per reach with water on the tile: its sediment over all its water pixels, clear or not.
 
     Columns: granule, reach_id, acquisition (as in the granule's name, ISO 8601 UTC), time (when the tile was seen),
-    ssc_median_mg_l, ssc_mean_mg_l, n_px (water pixels in the swath), n_px_clear (of them, clear), simulated.
+    ssc_median_mg_l, ssc_mean_mg_l, n_px_true (water pixels in the swath), n_px_clear_true (of them, clear), simulated.
     """
     ground = scene.ground
     seen = swath(scene).ravel()[ground.pixel]
@@ -68,8 +68,8 @@ def reaches(scene: Scene) -> pd.DataFrame:
         {
             "ssc_median_mg_l": by["ssc"].median().round(3),
             "ssc_mean_mg_l": by["ssc"].mean().round(3),
-            "n_px": by.size(),
-            "n_px_clear": by["clear"].sum(),
+            "n_px_true": by.size(),
+            "n_px_clear_true": by["clear"].sum(),
             "simulated": True,
         }
     )

@@ -60,21 +60,27 @@ def plan_pools(
         return {}
     known = geoboxes or {}
     grids = {tile: known.get(tile) or tile_geobox(tile) for tile in {granule.tile for granule in granules}}
-    seen = _looks(granules, reaches, grids)
+    looks = _looks(granules, reaches, grids)
+    alone = _alone(looks)
     owned: dict[str, list[int]] = {granule.name: [] for granule in granules}
     pooled: dict[str, list[tuple[int, tuple[str, ...]]]] = {granule.name: [] for granule in granules}
-    for _, looks in seen.groupby("overpass"):  # numbered by reach, then time
-        reach_id = int(looks["reach_id"].iloc[0])
-        lead, *partners = _share_out(looks, reaches, grids)
+    for name, reach_id in zip(alone["name"], alone["reach_id"], strict=True):
+        owned[name].append(int(reach_id))
+    for _, partial in looks[~looks["overpass"].isin(alone["overpass"])].groupby("overpass"):
+        reach_id = int(partial["reach_id"].iloc[0])
+        lead, *partners = _team(partial, reaches, grids)
         if partners:
             pooled[lead].append((reach_id, tuple(partners)))
         else:
             owned[lead].append(reach_id)
-    return {name: Duty(owned=tuple(owned[name]), pooled=tuple(pooled[name])) for name in sorted(owned)}
+    return {name: Duty(owned=tuple(sorted(owned[name])), pooled=tuple(sorted(pooled[name]))) for name in sorted(owned)}
 
 
 def _looks(granules: list[Granule], reaches: Reaches, grids: Mapping[str, GeoBox]) -> pd.DataFrame:
-    """A row per reach and granule that sees some of it: name, tile, zone, share, overpass, home."""
+    """A row per reach and granule that sees some of it: name, tile, zone, share, overpass, home.
+
+    The best first: in the zone of the reach's midpoint (home), a large share, the first name.
+    """
     names = pd.DataFrame(
         [(g.name, str(g.product), g.tile, g.acquired) for g in granules],
         columns=["name", "product", "tile", "acquisition"],
@@ -82,6 +88,7 @@ def _looks(granules: list[Granule], reaches: Reaches, grids: Mapping[str, GeoBox
     shares = [on_tile(reaches, grids[tile]).reset_index().assign(tile=tile) for tile in sorted(names["tile"].unique())]
     looks = names.merge(pd.concat(shares), on="tile")
     looks["overpass"] = number_overpasses(looks, ["reach_id", "product"])
+    looks["share"] = looks["share"].round(6)  # a rounding error is no larger share
     looks["zone"] = looks["tile"].str[:2].astype(int)
     looks["home"] = looks["zone"] == looks["reach_id"].map(_midpoint_zones(reaches))
     return looks.sort_values(["home", "share", "name"], ascending=[False, False, True])
@@ -99,14 +106,18 @@ def _one_line(lines: Geometries) -> Geometries:
     return np.asarray(pieces[order[np.diff(owner[order], prepend=-1) > 0]])
 
 
-def _share_out(looks: pd.DataFrame, reaches: Reaches, grids: Mapping[str, GeoBox]) -> list[str]:
-    """Names of the granules that do a reach, the lead first. Looks are ordered: home zone, large share, name."""
-    whole = looks[looks["share"] >= WHOLE]
-    if len(whole):
-        return [str(whole["name"].iloc[0])]
-    zone = looks if looks["home"].any() else looks.sort_values(["share", "name"], ascending=[False, True])
+def _alone(looks: pd.DataFrame) -> pd.DataFrame:
+    """One look for each overpass that needs but one: the best of those that hold the reach whole, or the only one."""
+    whole = looks[looks["share"] >= WHOLE].drop_duplicates("overpass")
+    only = looks[~looks["overpass"].duplicated(keep=False) & ~looks["overpass"].isin(whole["overpass"])]
+    return pd.concat([whole, only])
+
+
+def _team(partial: pd.DataFrame, reaches: Reaches, grids: Mapping[str, GeoBox]) -> list[str]:
+    """Names of the granules that do a reach together, the lead first, of looks that each see a part."""
+    zone = partial if partial["home"].any() else partial.sort_values(["share", "name"], ascending=[False, True])
     zone = zone[zone["zone"] == zone["zone"].iloc[0]].drop_duplicates("tile")
-    line = reaches.lines[np.searchsorted(reaches.ids, looks["reach_id"].iloc[0])]
+    line = reaches.lines[np.searchsorted(reaches.ids, partial["reach_id"].iloc[0])]
     (rest,) = to_crs(np.array([line]), str(grids[zone["tile"].iloc[0]].crs))
     length = rest.length
     names: list[str] = []

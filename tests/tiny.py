@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ def write_granule(
     name: str = S30,
     *,
     size: int = 64,
+    layers: Iterable[Band | Layer] | None = None,
     numbers: Mapping[Band | Layer, NDArray[Any]] | None = None,
     tags: Mapping[str, str | None] | None = None,
     crs: str | None = None,
@@ -46,6 +47,7 @@ def write_granule(
         folder: Created when it is not there.
         name: Official name; its zone and latitude band place the tile.
         size: Rows and columns.
+        layers: The files to write; None: all the product has.
         numbers: Digital numbers (size, size) that replace those of a band or layer.
         tags: Tags to add or to replace; None takes one away.
         crs: Instead of EPSG:326zz.
@@ -61,8 +63,7 @@ def write_granule(
         **tiling(size),
         **profile,
     }
-    layers: list[Band | Layer] = [*CODES[granule.product], *Layer]
-    written = {layer: str(folder / granule.file_name(layer)) for layer in layers}
+    written = {layer: str(folder / granule.file_name(layer)) for layer in layers or (*CODES[granule.product], *Layer)}
     folder.mkdir(parents=True, exist_ok=True)
     texts = {key: text for key, text in (default_tags(granule) | dict(tags or {})).items() if text is not None}
     for layer, path in written.items():

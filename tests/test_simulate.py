@@ -309,7 +309,7 @@ def fmask_of(example):
 @pytest.mark.parametrize("seed", [3, 7])
 @pytest.mark.parametrize("platform", ["L8", "S2A"])
 def test_fmask_errs_within_the_documented_range(seed, platform):
-    """docs/simulator.md: cloud missed below 15 %; little cloud invented farther than 5 px away; water within 2 px."""
+    """docs/simulator.md: cloud missed below 15 %, invented farther than 8 px away below 5 %, water within 2 px."""
     example = scene(seed, 384, SCATTERED, platform)
     bits, masks = fmask_of(example), example.masks
     cloud = masks[Mask.CLOUD]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ssc.masks import Masks
 from ssc.observation import AngleGrid, Observation
 from ssc.simulate import Scene, angle_grid, observation, simulate_scene, truth
-from ssc.simulate.weather import BROKEN, CLEAR, HAZY, OVERCAST, SCATTERED, SWATH_EDGE, WINTER, Weather
+from ssc.simulate.weather import BROKEN, CLEAR, HAZY, OVERCAST, SCATTERED, SWATH_EDGE, WINTER
 
 SUMMER, MIDWINTER = date(2024, 6, 20), date(2024, 1, 12)
 WEATHERS = (CLEAR, SCATTERED, BROKEN, OVERCAST, HAZY, WINTER, SWATH_EDGE)
@@ -55,8 +55,3 @@ def every_weather(seed=7, size=256) -> list[Example]:
     """One scene per kind of day, L30 and S30 in turn."""
     platforms = ("L8", "S2A", "L9", "S2B")
     return [scene(seed, size, weather, platforms[i % 4]) for i, weather in enumerate(WEATHERS)]
-
-
-def named(name: str) -> Weather:
-    """The kind of day of this name."""
-    return next(weather for weather in WEATHERS if weather.name == name)

@@ -107,9 +107,8 @@ def swath(scene: Scene, band: Band | None = None) -> NDArray[np.bool_]:
     if scene.weather.covered >= 1:
         return np.ones((rows, cols), dtype=bool)
     shift = -2 if band is None else list(Band).index(band) % 3
-    edge = (
-        scene.weather.covered * cols + shift + (np.arange(rows)[:, None] - rows / 2) * -0.21
-    )  # orbits lean 12 degrees
+    south = np.arange(rows)[:, None] - rows / 2
+    edge = scene.weather.covered * cols + shift - 0.21 * south  # orbits lean 12 degrees
     return np.asarray(np.arange(cols)[None, :] < edge)
 
 

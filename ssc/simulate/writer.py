@@ -87,8 +87,19 @@ def write_raster(
     descriptions: tuple[str, ...] = (),
     scale: float = 1.0,
 ) -> None:
-    """Write (bands, H, W) as a tiled GeoTIFF with overviews, band tags in the order of real HLS files."""
-    profile = {"driver": "MEM"} | {
+    """Write (bands, H, W) as a tiled GeoTIFF whose overviews come before the full resolution.
+
+    Args:
+        path: Replaced when it exists.
+        bands: (bands, H, W).
+        geobox: Their grid.
+        nodata: Value that means no data, in the header only.
+        tags: Of the file.
+        descriptions: Of the bands, the first ones.
+        scale: Factor from stored numbers to values, in the header only.
+    """
+    profile = {
+        "driver": "GTiff",
         "dtype": bands.dtype,
         "count": bands.shape[0],
         "height": bands.shape[1],
@@ -99,7 +110,7 @@ def write_raster(
     }
     predictor = 3 if np.issubdtype(bands.dtype, np.floating) else 2
     with rasterio.Env(GDAL_TIFF_OVR_BLOCKSIZE="128"), MemoryFile() as memory:
-        with memory.open(**(profile | {"driver": "GTiff"})) as data:
+        with memory.open(**profile) as data:
             data.write(bands)
             data.update_tags(**tags)
             if scale != 1.0:
@@ -115,7 +126,7 @@ def _write_layer(
     folder: Path, scene: Scene, layer: Band | Layer | str, numbers: NDArray[Any], common: Mapping[str, str]
 ) -> str:
     granule = scene.passing.granule
-    name = f"{granule.name}.{layer}.tif" if layer in thermal.CODES else granule.file_name(layer)  # type: ignore[arg-type]
+    name = granule.file_name(layer) if isinstance(layer, Band | Layer) else f"{granule.name}.{layer}.tif"
     kind = {np.dtype(np.uint8): (FILL, 1.0), np.dtype(np.uint16): (40000, 0.01)}
     nodata, scale = kind.get(numbers.dtype, (-9999, 0.0001 if isinstance(layer, Band) else 0.01))
     text = headers.description(layer)

@@ -69,12 +69,11 @@ def quicklook(
     bands = _red_green_blue(np.asarray(reflectance), clear.shape)
     step, repeat = _zoom(clear.shape, max_px)
     colour = np.stack([_shrink(band, step) for band in bands], axis=-1)
-    shares = {mask: _share(masks[mask], step) for mask in Mask}
     background = stretch(colour, _share(masks.valid & ~masks.obstructed, step) > 0.5)
     panels = (
         background,
-        _mask_panel(background, shares),
-        _clear_panel(background, _share(clear, step), shares[Mask.WATER]),
+        _mask_panel(background, masks, step),
+        _clear_panel(background, _share(clear, step), _share(masks.obstructed & ~clear, step)),
     )
     unseen = (_share(masks.valid, step) < 0.5) | np.isnan(colour).any(axis=-1)
     pictures = [_picture(np.where(unseen[..., None], rgb(NO_DATA), panel), repeat) for panel in panels]
@@ -149,16 +148,19 @@ def _grey(panel: Rgb) -> Rgb:
     return np.asarray(np.repeat(0.6 + 0.36 * luminance[..., None], 3, axis=-1), dtype=np.float32)
 
 
-def _mask_panel(background: Rgb, shares: dict[Mask, Grey]) -> Rgb:
-    """Water lowest, what hides it above."""
+def _mask_panel(background: Rgb, masks: Masks, step: int) -> Rgb:
+    """Each pixel in the colour of one mask: what hides goes before what is hidden, water comes last."""
     panel = _grey(background)
-    for mask in (Mask.WATER, Mask.TERRAIN_SHADOW, Mask.SNOW_ICE, Mask.CLOUD_SHADOW, Mask.CLOUD):
-        panel = _veil(panel, shares[mask], MASK_COLOURS[mask])
+    free = np.ones(masks.valid.shape, dtype=bool)
+    for mask in (Mask.CLOUD, Mask.CLOUD_SHADOW, Mask.SNOW_ICE, Mask.TERRAIN_SHADOW, Mask.WATER):
+        panel = _veil(panel, _share(masks[mask] & free, step), MASK_COLOURS[mask])
+        free &= ~masks[mask]
     return panel
 
 
-def _clear_panel(background: Rgb, clear: Grey, water: Grey) -> Rgb:
-    panel = _veil(_grey(background), np.maximum(water - clear, 0), HIDDEN)
+def _clear_panel(background: Rgb, clear: Grey, hidden: Grey) -> Rgb:
+    """Clear water, and where cloud, shadow, snow or ice would hide any."""
+    panel = _veil(_grey(background), np.float32(0.25) * hidden, HIDDEN)
     return _veil(panel, clear, CLEAR)
 
 
@@ -203,7 +205,7 @@ def _legends() -> list[list[tuple[str, str]]]:
     return [
         [("reach", "#ffffff"), unseen],
         [*masks, unseen],
-        [("clear water", CLEAR), ("water, not clear", HIDDEN), unseen],
+        [("clear water", CLEAR), ("hidden", HIDDEN), unseen],
     ]
 
 

@@ -147,7 +147,7 @@ class _Frame:
 
 def _degree_step(span: float) -> float:
     return next(
-        step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 90) if span / step <= 6 or step == 90
+        step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 90) if span / step <= 5 or step == 90
     )
 
 

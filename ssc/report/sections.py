@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,7 @@ from ssc.report.scatter import scatter_of
 from ssc.report.series import NONE_OBSERVED, series_of
 from ssc.report.skill import INSITU_WITHIN, TRUTH_WITHIN, Skill, pair, skills
 from ssc.report.svg import marker, tag
-from ssc.report.words import STATUSES, amount, reach_name
+from ssc.report.words import STATUSES, amount
 
 PANELS: Final = 9
 """Reaches whose time series are drawn."""
@@ -82,13 +84,13 @@ def map_section(frames: Frames) -> Section:
 
 
 def series(frames: Frames, samples: pd.DataFrame | None, known: pd.DataFrame | None) -> Section:
-    """(name, numbers, drawing) of the reaches with most estimates, and the key to all marks of the page."""
+    """(river, reach id, numbers, drawing) of the reaches with most estimates, and the key to all marks of the page."""
     medians = content.reach_medians(frames.rows, frames.reaches)
     best = medians[medians["n"] > 0].sort_values("n", ascending=False, kind="stable").head(PANELS)
     insitu, truth = (NONE_OBSERVED if table is None else table for table in (samples, known))
     drawings = series_of(frames.rows, best.index.tolist(), insitu, truth) if len(best) else []
     panels = [
-        (reach_name(row["reach_id"], row["river_name"]), _numbers(row), drawing)
+        (row["river_name"] or "Reach", row["reach_id"], _numbers(row), drawing)
         for row, drawing in zip(best.reset_index().to_dict("records"), drawings, strict=True)
     ]
     return {"panels": panels, "keys": _keys(insitu=samples is not None, truth=known is not None)}
@@ -141,13 +143,11 @@ def looks(frames: Frames, folder: Path | None) -> Section:
     ranked = frames.ledger.assign(bare=frames.ledger["n_estimated"] == 0).sort_values(["bare", *order])
     files = pictures.picture_files(folder, ranked["granule_id"])
     shown = frames.ledger[frames.ledger["granule_id"].isin(list(files))].sort_values(order)
-    most_bytes = pictures.share(len(files))
+    with ThreadPoolExecutor() as pool:
+        embed = partial(pictures.embed, most_bytes=pictures.share(len(files)))
+        sources = dict(zip(files, pool.map(embed, files.values()), strict=True))
     made = [
-        Look(
-            granule=row["granule_id"],
-            caption=_caption(row),
-            source=pictures.embed(files[row["granule_id"]], most_bytes),
-        )
+        Look(granule=row["granule_id"], caption=_caption(row), source=sources[row["granule_id"]])
         for row in shown.to_dict("records")
     ]
     return {"looks": made, "asked_for_looks": True}

@@ -138,7 +138,7 @@ def simulate(
     granules: Annotated[int, typer.Option(min=1, help="Granules to simulate, L30 and S30 in turn.")] = 6,
     seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 7,
     size: Annotated[int, typer.Option(min=128, max=3660, help="Pixels of 30 m per side.")] = 3660,
-    tile: Annotated[str, typer.Option(help="MGRS tile to pretend to be.")] = "15SXR",
+    tile: Annotated[str, typer.Option(help="MGRS tile whose grid and sun are used.")] = "13TDM",
 ) -> None:
     """Simulate HLS granules of a river basin whose masks and SSC are known."""
     from flows.demo import simulate_with_progress

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from ssc.errors import DataError
 from ssc.granules import find
 from ssc.report import write_report
 from ssc.simulate import Basin, simulate_basin
+from ssc.simulate.basin import TILE
 
 MASKER = "legacy-dswx"
 
@@ -25,6 +28,7 @@ def run_demo(out: Path, *, seed: int, granules: int, size: int, engine: Engine) 
     Returns:
         Where things are, by what they are.
     """
+    _start_over_if_changed(out, {"seed": seed, "granules": granules, "size": size})
     basin = simulate_with_progress(out / "basin", granules=granules, seed=seed, size=size)
     damaged = damage_last(basin.granules)
     store, quicklooks = out / "store", out / "quicklooks"
@@ -57,7 +61,19 @@ def run_demo(out: Path, *, seed: int, granules: int, size: int, engine: Engine) 
     }
 
 
-def simulate_with_progress(out: Path, *, granules: int, seed: int, size: int, tile: str = "15SXR") -> Basin:
+def _start_over_if_changed(out: Path, parameters: dict[str, int]) -> None:
+    """Another seed or size is another basin: results of the former must not lie beside its own."""
+    record = out / "demo.json"
+    if record.exists() and json.loads(record.read_text(encoding="utf-8")) == parameters:
+        return
+    for made in (out / "store", out / "quicklooks"):
+        if record.exists() and made.exists():
+            shutil.rmtree(made)
+    out.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(parameters), encoding="utf-8")
+
+
+def simulate_with_progress(out: Path, *, granules: int, seed: int, size: int, tile: str = TILE) -> Basin:
     """Simulate a basin, with a bar on a terminal and plain lines elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -29,9 +29,9 @@ from ssc.errors import AccessError, DataError, GridError, SscError, TransientErr
 # The grid is checked here for every file, and catch_warnings is not safe where threads open files side by side.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
-FAILURES: Final = (RasterioError, CPLE_BaseError, CRSError, NotGeoreferencedWarning, UnicodeDecodeError)
-"""All that rasterio raises on a bad file: GDAL's own error classes leak through it now and then, tags may hold bytes
-that are no UTF-8, and the warning is an exception for callers who make warnings errors."""
+FAILURES: Final = (RasterioError, CPLE_BaseError, CRSError, NotGeoreferencedWarning)
+"""All that rasterio raises on a bad file: GDAL's own error classes leak through it now and then, and the warning is an
+exception for callers who make warnings errors."""
 
 CACHE_BYTES: Final = 256 * 2**20
 """Decoded blocks GDAL keeps per process. Its default is 5 % of the memory, too much for many workers on one machine.
@@ -110,8 +110,6 @@ def explained(error: Exception, href: str, file: str) -> SscError:
     which = told(href, file)
     if isinstance(error, NotGeoreferencedWarning):
         return GridError(f"no georeference: {which}: found none, wanted UTM on WGS 84")
-    if isinstance(error, UnicodeDecodeError):
-        return DataError(f"damaged file: {which}: found tags that are no text, wanted UTF-8")
     if "://" not in href:
         return _local(Path(href), which, _reason(error))
     if found := re.search(r"HTTP response code\D*(\d{3})", _chained(error)):

@@ -36,6 +36,7 @@ ANGLE_STEP: Final = 16
 HIGHEST_ANGLE: Final = 36_000
 """Largest digital number of an angle, 360 degrees; the fill is 40000."""
 
+_NEEDED: Final = (*SIX, Layer.FMASK)
 _STRIP: Final = 128
 """Rows scaled at a time, so that a strip stays in the processor's cache."""
 
@@ -53,7 +54,7 @@ class HlsReader:
         with ExitStack() as opening:
             opening.callback(self._close_files)
             self._pool = opening.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="hls"))
-            self._open((*SIX, Layer.FMASK))
+            self._open(_NEEDED)
             self.facts = self._read_facts()
             self._resources = opening.pop_all()
 
@@ -109,7 +110,7 @@ class HlsReader:
 
     def _open(self, layers: Iterable[Band | Layer]) -> None:
         """Open what is not open yet, and see that it lies on the grid of the rest."""
-        new = [layer for layer in layers if layer not in self._cogs]
+        new = [layer for layer in dict.fromkeys(layers) if layer not in self._cogs]
         list(self._pool.map(self._open_one, new))
         for layer in new:
             self._check_grid(self._cogs[layer])
@@ -145,7 +146,7 @@ class HlsReader:
             to_reflectance(out)
 
     def _read_facts(self) -> TileFacts:
-        tags = ChainMap(*(dict(cog.tags()) for cog in self._cogs.values()))
+        tags = ChainMap(*(dict(self._cogs[layer].tags()) for layer in _NEEDED))  # the first file that has a tag tells
         return TileFacts(
             geobox=self._first.geobox(),
             block=self._first.block,
@@ -176,10 +177,11 @@ class HlsReader:
 
     def _angle_layer(self, layer: Layer) -> NDArray[np.float32] | None:
         """(h, w) degrees of an angle layer, decimated; None when the granule came without it."""
-        try:
-            self._open_one(layer)
-        except MissingFileError:
-            return None
+        if layer not in self._cogs:
+            try:
+                self._open_one(layer)
+            except MissingFileError:
+                return None
         cog = self._cogs[layer]
         if cog.shape != self._first.shape:  # its georeference is not asked: on southern L30 tiles it is 10 000 km off
             raise GridError(

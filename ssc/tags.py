@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ssc.bands import Layer
 from ssc.errors import DataError
@@ -42,9 +43,9 @@ def mean_angle(tags: Tags, layer: Layer) -> float:
     return mean_direction(_numbers(tags.get(MEANS[layer], "")), layer)
 
 
-def mean_direction(degrees: Iterable[float], layer: Layer) -> float:
+def mean_direction(degrees: ArrayLike, layer: Layer) -> float:
     """Mean of angles, degrees, NaN left out; azimuths are averaged on the circle and lie in 0-360. NaN of nothing."""
-    angles = np.asarray(list(degrees) if not isinstance(degrees, np.ndarray) else degrees, dtype=np.float64)
+    angles = np.asarray(degrees, dtype=np.float64)
     angles = angles[np.isfinite(angles)]
     if angles.size == 0:
         return math.nan

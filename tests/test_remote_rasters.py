@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+from rasterio.env import get_gdal_config
 
 from rangeserver import serving
 from ssc.bands import SIX, Band, Layer
@@ -250,6 +253,13 @@ def bucket(local):
     client.close()
     yield f"{host}:{port}"
     server.stop()
+
+
+@pytest.mark.skipif("GDAL_CACHEMAX" in os.environ, reason="the environment sets the size of the block cache")
+def test_the_block_cache_is_bounded_for_the_process(local):
+    open_granule(local).close()
+    with rasterio.Env():
+        assert get_gdal_config("GDAL_CACHEMAX") == 256 * 2**20
 
 
 class TestS3:

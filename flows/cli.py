@@ -157,7 +157,7 @@ def query(
     out: Annotated[Path | None, typer.Option(help="File to write; CSV goes to stdout without it.")] = None,
 ) -> None:
     """Take rows out of a results store, one per reach and acquisition; units are in `ssc.schema` and in the netCDF."""
-    from ssc.exports import export
+    from ssc.exports import csv_text, export
     from ssc.results import open_store
 
     opened = open_store(store)
@@ -165,7 +165,7 @@ def query(
     if out is None and format_ is not Format.CSV:
         raise InputError(f"--format {format_.value} needs --out FILE: only csv goes to stdout")
     if out is None:
-        rows.to_csv(sys.stdout, index=False)
+        sys.stdout.write(csv_text(rows))
     else:
         export(opened, out, format_.value, rows=rows)
         print(f"{len(rows)} rows in {out}", file=sys.stderr)

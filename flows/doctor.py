@@ -129,7 +129,7 @@ def _disk() -> str:
 def _login() -> str:
     source = login_source()
     if source is None:
-        raise RuntimeError("no EARTHDATA_TOKEN, EARTHDATA_USERNAME/PASSWORD or netrc entry found")
+        raise RuntimeError("no EARTHDATA_TOKEN and no netrc entry found")
     return f"from {source}"
 
 

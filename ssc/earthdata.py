@@ -10,11 +10,9 @@ HOST = "urs.earthdata.nasa.gov"
 
 
 def login_source() -> str | None:
-    """Where Earthdata credentials would be found: "EARTHDATA_TOKEN", "EARTHDATA_USERNAME", "netrc", or None."""
+    """Where granules are read with: "EARTHDATA_TOKEN", "netrc", or None (as `ssc.gdal`, in this order)."""
     if os.environ.get("EARTHDATA_TOKEN"):
         return "EARTHDATA_TOKEN"
-    if os.environ.get("EARTHDATA_USERNAME") and os.environ.get("EARTHDATA_PASSWORD"):
-        return "EARTHDATA_USERNAME"
     path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
     try:
         return "netrc" if netrc.netrc(str(path)).authenticators(HOST) else None

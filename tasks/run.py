@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ssc.errors import DataError, GranuleNameError, TransientError
 from ssc.granules import Granule, find, parse
 from ssc.ledger import Entry
 from ssc.pools import plan_pools
+from ssc.provenance import run_record
 from ssc.rasters import grid_of
 from ssc.results import Store, open_store
 from ssc.tiles import resolve
@@ -114,7 +116,7 @@ def run(request: Request, spread: Spread, progress: Progress = lambda *_: None) 
         InputError: Nothing to do it with: no granule, no reach, unknown masker or regressor.
         AccessError: A service refuses us.
     """
-    started = time.perf_counter()
+    started = datetime.now(UTC)
     granules, strays = gather_granules(request.paths)
     store = _prepare(request)
     todo = share_out(granules, request, store)
@@ -132,7 +134,9 @@ def run(request: Request, spread: Spread, progress: Progress = lambda *_: None) 
                 _commit(store, request.job, pending, summary)
     finally:
         _commit(store, request.job, pending, summary)
-    summary.seconds = time.perf_counter() - started
+        summary.seconds = (datetime.now(UTC) - started).total_seconds()
+        settings = {"job": request.job, "workers": request.workers, "redo": request.redo}
+        store.write_run(run_record(arguments=sys.argv, settings=settings, counts=summary.as_dict(), started=started))
     return summary
 
 

@@ -28,8 +28,9 @@ def is_transient(_task: Any, _run: Any, state: Any) -> bool:
     return isinstance(state.result(raise_on_failure=False), TransientError)
 
 
-def persist(action: Callable[[], Outcome], *, first_pause_s: float = FIRST_PAUSE_S) -> Outcome:
+def persist(action: Callable[[], Outcome], *, first_pause_s: float | None = None) -> Outcome:
     """Run an action, again when it raises `TransientError`; the last failure passes through."""
+    first_pause_s = FIRST_PAUSE_S if first_pause_s is None else first_pause_s
     tries = Retrying(
         retry=retry_if_exception_type(TransientError),
         wait=wait_exponential_jitter(multiplier=first_pause_s, max=LONGEST_PAUSE_S),

@@ -192,6 +192,16 @@ def in_scope(scope: Scope) -> pc.Expression:
     return reduce(and_, [pc.field(name).isin(list(values)) for name, values in scope.items()])
 
 
+def text(name: str) -> pc.Expression:
+    """A text column for use in conditions.
+
+    The cast keeps Arrow from comparing the condition with file statistics, which deltalake gives as string_view, for
+    which Arrow has no kernels (apache/arrow#49368): `field("masker") == "fmask"` raises as soon as a file holds two
+    maskers.
+    """
+    return pc.field(name).cast(pa.large_string())
+
+
 def _pause(attempt: int) -> float:
     """Seconds to wait before another try, longer each time; by chance, so that two writers do not keep in step."""
     longest = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S)

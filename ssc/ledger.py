@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ssc.conform import match, same_rows, to_frame, to_table
-from ssc.delta import KeyedTable, Swap, Written
+from ssc.delta import KeyedTable, Swap, Written, text
 from ssc.errors import InputError
 from ssc.provenance import code_version
 
@@ -88,9 +87,8 @@ class Ledger:
             return Written()
         new = _table(entries)
         years = sorted(set(new["year"].to_pylist()))
-        return self.table.swap(
-            {"year": years}, pc.field("granule_id").isin(new["granule_id"]), lambda old: _swap(new, old)
-        )
+        named = text("granule_id").isin(new["granule_id"].cast(pa.large_string()))
+        return self.table.swap({"year": years}, named, lambda stored: _swap(new, stored))
 
     def read(self) -> pd.DataFrame:
         """All entries, by granule, masker and regressor."""
@@ -98,7 +96,7 @@ class Ledger:
 
     def done(self, settings_hash: str) -> set[str]:
         """Granules that need not be done again with those settings."""
-        where = (pc.field("settings_hash") == settings_hash) & (pc.field("status") != "set_aside")
+        where = (text("settings_hash") == settings_hash) & (text("status") != "set_aside")
         return set(self.table.read(where, ["granule_id"])["granule_id"].to_pylist())
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ssc.delta import text
 from ssc.errors import InputError
 from ssc.schema import basin_of
 
@@ -36,7 +37,7 @@ def where(
         InputError: Not a date or not reach ids.
     """
     parts = [*_of_reaches(reach_ids), *_between(start, end)]
-    parts += [pc.field(name) == value for name, value in (("masker", masker), ("regressor", regressor)) if value]
+    parts += [text(name) == value for name, value in (("masker", masker), ("regressor", regressor)) if value]
     if quality_max is not None:
         parts.append(pc.field("ssc_quality") <= quality_max)
     return reduce(and_, parts) if parts else None

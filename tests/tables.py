@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import count
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import shapely
 
+from ssc.overlaps import resolve
+from ssc.results import open_store
 from ssc.schema import COLUMNS, basin_of
+
+FOLDER = Path(__file__).parent
 
 REACHES = (74299900011, 74299900021, 62270000143)
 
@@ -61,3 +68,18 @@ def make_reaches(reaches=REACHES):
     table = {"width_m": [300.0 + i for i in range(len(reaches))], "river_name": ["Mississippi River"] * len(reaches)}
     index = pd.Index(np.array(reaches, dtype=np.int64), name="reach_id")
     return gpd.GeoDataFrame(table, geometry=lines, crs="EPSG:4326", index=index)
+
+
+def write_batches(path, seed=0, months=(1, 2, 3)):
+    """Write months of two overlapping tiles to a store; the second tile's rows take the place of the first's."""
+    store = open_store(path, create=True)
+    for month in months:
+        for second, tile, share in ((0, "15SXR", 0.3), (30, "15SXS", 0.9)):
+            rows = make_rows(first=f"2021-{month:02d}-01T16:00:{second:02d}Z", days=28, seed=seed)
+            store.write(on_tile(rows, tile, share), resolve=resolve)
+
+
+def write_without_end(path, seed):
+    """For a process that will be killed: the same rows with other numbers, over and over."""
+    for turn in count():
+        write_batches(path, seed=seed + turn)

@@ -38,7 +38,7 @@ MASK_COLOURS: Final = {
     Mask.TERRAIN_SHADOW: "#d55e00",
 }
 CLEAR: Final = "#0072b2"
-HIDDEN: Final = "#e69f00"
+HIDDEN: Final = "#f0d08c"
 NO_DATA: Final = "#4a5058"
 
 STATUS: Final = {

@@ -160,7 +160,7 @@ def _mask_panel(background: Rgb, masks: Masks, step: int) -> Rgb:
 
 def _clear_panel(background: Rgb, clear: Grey, hidden: Grey) -> Rgb:
     """Clear water, and where cloud, shadow, snow or ice would hide any."""
-    panel = _veil(_grey(background), np.float32(0.25) * hidden, HIDDEN)
+    panel = _veil(_grey(background), hidden, HIDDEN)
     return _veil(panel, clear, CLEAR)
 
 

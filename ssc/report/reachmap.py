@@ -52,7 +52,7 @@ def map_of(reaches: pd.DataFrame, scale: LogScale) -> Markup:
         frame.height,
         label,
         frame.graticule(),
-        group(drawn, class_="reaches"),
+        group(drawn, class_="reaches" if len(reaches) <= HINTS else "reaches many"),
         _labels(reaches, lines, frame),
         frame.scale_bar(),
     )
@@ -130,7 +130,8 @@ class _Frame:
         parts = []
         for degree in np.arange(np.ceil(self.west / step), np.floor(east / step) + 1) * step:
             x = float(self.at(np.array([degree, self.north]))[0])
-            parts += [tag("path", d=f"M{x:.1f} 0V{self.height:g}", class_="grid"), _degrees(degree, x, None, "EW")]
+            parts.append(tag("path", d=f"M{x:.1f} 0V{self.height:g}", class_="grid"))
+            parts += [_degrees(degree, x, None, "EW")] if MARGIN < x < WIDTH - MARGIN else []
         for degree in np.arange(np.ceil(south / step), np.floor(self.north / step) + 1) * step:
             y = float(self.at(np.array([self.west, degree]))[1])
             parts += [tag("path", d=f"M0 {y:.1f}H{WIDTH:g}", class_="grid"), _degrees(degree, None, y, "NS")]
@@ -152,8 +153,9 @@ def _degree_step(span: float) -> float:
 
 
 def _degrees(degree: float, x: float | None, y: float | None, sides: str) -> Markup:
-    turned = (degree + 180) % 360 - 180 if y is None else degree
-    text = f"{abs(turned):.4g}°{sides[0] if turned > 0 else sides[1] if turned < 0 else ''}"
+    turned = round((degree + 180) % 360 - 180 if y is None else degree, 2)
+    side = "" if abs(turned) in {0, 180} else sides[int(turned < 0)]
+    text = f"{abs(turned):g}°{side}"
     if y is None:
         return tag("text", text, x=x, y=5.0, dominant_baseline="hanging", class_="middle halo faint")
     return tag("text", text, x=5.0, y=y - 4, class_="halo faint")

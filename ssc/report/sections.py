@@ -26,6 +26,8 @@ from ssc.report.words import STATUSES, amount
 
 PANELS: Final = 9
 """Reaches whose time series are drawn."""
+MOST_FAILURES: Final = 200
+"""Granules set aside that are listed one by one."""
 Section = dict[str, Any]
 
 
@@ -61,6 +63,7 @@ def summary(frames: Frames) -> Section:
         "statuses": content.status_lines(frames.ledger),
         "reasons": kinds,
         "failures": failures,
+        "most_failures": MOST_FAILURES,
         "n_granules": len(frames.ledger),
         "n_rows": len(frames.rows),
         "n_estimates": len(estimates),

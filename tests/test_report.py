@@ -221,6 +221,11 @@ def test_samples_that_say_they_are_simulated_label_the_page(samples):
     assert "SIMULATED DATA" in render(frames, **{samples: plain.assign(simulated=True)})
 
 
+def test_rivers_of_the_simulator_label_the_page():
+    reaches = river(names=("Alder River (simulated)", "", ""))
+    assert "SIMULATED DATA" in render(frames_of([row(IDS[0], 0, 12.0)], [entry(0)], reaches))
+
+
 def test_foreign_text_is_escaped_everywhere():
     rows = [row(IDS[0], 0, 50.0, platform=EVIL, sword_version=EVIL, masker=EVIL, regressor=EVIL)]
     evil = {"masker": EVIL, "regressor": EVIL}

@@ -43,7 +43,8 @@ def write_report(
         insitu: Samples: reach_id, time (UTC), ssc_mg_l.
         truth: What a simulation knows: reach_id, time (UTC), ssc_mg_l or ssc_median_mg_l.
         title: Heading of the page.
-        simulated: Label the page as simulated data; done anyway when samples or truth say so (column `simulated`).
+        simulated: Label the page as simulated data; done anyway when samples or truth (column
+            `simulated`) or names of rivers say so.
         facts: Further lines for the provenance section.
 
     Returns:
@@ -99,7 +100,9 @@ def render(
         .get_template("template.html.j2")
         .render(
             title=title,
-            simulated=simulated or _says_simulated(insitu) or _says_simulated(truth),
+            simulated=simulated
+            or _invented(frames.reaches)
+            or any(_says_simulated(table) for table in (insitu, truth)),
             other_methods=methods[1:],
             colours=colours,
             **{name: value for part in parts for name, value in part.items()},
@@ -120,6 +123,11 @@ def _environment() -> Environment:
 
 def _says_simulated(samples: pd.DataFrame | None) -> bool:
     return samples is not None and "simulated" in samples and bool(samples["simulated"].astype(bool).any())
+
+
+def _invented(reaches: pd.DataFrame) -> bool:
+    """True when a river's name says so, as `ssc.simulate` names its own: no such page must pass for a measurement."""
+    return any("(simulated)" in str(name) for name in reaches["river_name"].unique())
 
 
 def _replace(out: Path, page: str) -> Path:

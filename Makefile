@@ -11,7 +11,7 @@ demo: setup  ## all set-up, then the main job on a simulated basin
 	$(BIN)/ssc demo --out demo
 
 test: setup  ## all set-up, then the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: setup  ## time the road's steps; figures go to build/bench.json
 	$(BIN)/python -m tests.bench --out build/bench.json

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-from pyproj import Transformer
 
 from flows.engine import Engine, run_estimate
 from malformed import MALFORMED
@@ -17,7 +16,7 @@ from ssc.granules import find
 from ssc.quality import Quality
 from ssc.results import open_store
 from ssc.schema import COLUMNS
-from tiny import L30, S30, write_granule
+from tiny import L30, S30, write_granule, write_river
 
 NAMES = [column.name for column in COLUMNS]
 
@@ -127,24 +126,10 @@ def test_windows_and_whole_tiles_give_the_same_rows(first, basin, tmp_path):
     assert len(list((tmp_path / "looks").glob("*.jpg"))) == len(find(basin.granules))
 
 
-@pytest.fixture
-def river(tmp_path):
-    """A reach along the river of `tiny.write_granule`, as GeoJSON."""
-    to_degrees = Transformer.from_crs("EPSG:32615", "EPSG:4326", always_xy=True)
-    ends = [to_degrees.transform(600_000 + 32 * 30, 3_600_000 - row * 30) for row in (2, 62)]
-    path = tmp_path / "river.geojson"
-    feature = {
-        "type": "Feature",
-        "properties": {"reach_id": 74299900011, "width": 300.0},
-        "geometry": {"type": "LineString", "coordinates": ends},
-    }
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
-    return path
-
-
-def test_each_malformed_granule_is_set_aside_and_the_others_go_on(river, tmp_path):
+def test_each_malformed_granule_is_set_aside_and_the_others_go_on(tmp_path):
     """At least 25 kinds of damage in one call, beside two good granules."""
     assert len(MALFORMED) >= 25
+    river = write_river(tmp_path / "river.geojson")
     good = [write_granule(tmp_path / "in" / name, name) for name in (S30, L30)]
     for year, (name, damage) in enumerate(sorted(MALFORMED.items()), start=1):
         folder = tmp_path / "in" / name

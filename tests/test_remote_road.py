@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import pytest
-from pyproj import Transformer
 
 from flows.engine import Engine, run_estimate
 from rangeserver import serving
 from ssc.errors import AccessError
 from ssc.results import open_store
 from tasks import policy
-from tiny import L30, S30, write_granule
+from tiny import L30, S30, write_granule, write_river
 
 
 @pytest.fixture(autouse=True)
@@ -28,11 +25,7 @@ def data(tmp_path):
     """Two granules in one folder, and a reach along their river."""
     for name in (S30, L30):
         write_granule(tmp_path / "data", name)
-    to_degrees = Transformer.from_crs("EPSG:32615", "EPSG:4326", always_xy=True)
-    line = [to_degrees.transform(600_960, 3_600_000 - 30 * row) for row in (2, 62)]
-    geometry = {"type": "LineString", "coordinates": line}
-    feature = {"type": "Feature", "properties": {"reach_id": 74299900011, "width": 300.0}, "geometry": geometry}
-    (tmp_path / "reaches.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    write_river(tmp_path / "reaches.geojson")
     return tmp_path
 
 

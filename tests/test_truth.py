@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from ssc.rasters import open_granule
 from ssc.reaches import read_reaches
 from ssc.results import open_store
 from tasks.outcome import Status
+from tiny import write_reach
 
 RULE = ClearWaterRule()
 
@@ -128,14 +128,8 @@ def test_nodes_outside_the_tile_never_cost_a_granule(basin, tmp_path, beyond_km)
     with rasterio.open(granule.href(SIX[0])) as file:
         crs, left, middle = file.crs, file.bounds.left, (file.bounds.top + file.bounds.bottom) / 2
     lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(left - 1000 * beyond_km, middle)
-    line = [*map(list, reach.geometry.coords), [lon, lat]]
-    feature = {
-        "type": "Feature",
-        "properties": {"reach_id": int(reach.name), "width": float(reach.width_m)},
-        "geometry": {"type": "LineString", "coordinates": line},
-    }
-    path = tmp_path / "reaches.geojson"
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    line = [*reach.geometry.coords, (lon, lat)]
+    path = write_reach(tmp_path / "reaches.geojson", line, reach_id=int(reach.name), width_m=float(reach.width_m))
     folder = str(Path(granule.href(SIX[0])).parent)
     parameters = {"granules": [folder], "reaches": str(path), "store": str(tmp_path / "store")}
     summary = run_estimate(parameters, Engine.LOCAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from pyproj import Transformer
 
 from ssc.bands import CODES, Band, Layer, Product
 from ssc.granules import Granule, parse
@@ -85,6 +87,22 @@ def write_layer(
         if layer is not Layer.FMASK:
             out.scales, out.offsets = [scale] * settings["count"], [0.0] * settings["count"]
         out.write(numbers.reshape(-1, rows, cols))
+
+
+def write_reach(
+    path: Path, line: Iterable[tuple[float, float]], *, reach_id: int = 74299900011, width_m: float = 300.0
+) -> Path:
+    """A GeoJSON with one reach along a line of (longitude, latitude)."""
+    geometry = {"type": "LineString", "coordinates": [list(point) for point in line]}
+    feature = {"type": "Feature", "properties": {"reach_id": reach_id, "width": width_m}, "geometry": geometry}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return path
+
+
+def write_river(path: Path) -> Path:
+    """The reach along the river of a granule of `write_granule`, 64 px, tile 15SXR."""
+    to_degrees = Transformer.from_crs("EPSG:32615", "EPSG:4326", always_xy=True)
+    return write_reach(path, [to_degrees.transform(600_720, 3_600_000 - 30 * row) for row in (2, 62)])
 
 
 def tiling(size: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from ssc.conform import Bools, match, require_unique, same_rows
 from ssc.errors import ResultError, TransientError
-from ssc.places import refusal
+from ssc.places import told
 
 Scope = Mapping[str, Sequence[int]]
 """Partition column -> the values a change is about."""
@@ -75,7 +75,7 @@ class KeyedTable:
 
     def create(self, description: str) -> None:
         """Make the table unless it is there."""
-        try:
+        with told(self.uri):
             DeltaTable.create(
                 self.uri,
                 schema=self.schema,
@@ -83,8 +83,6 @@ class KeyedTable:
                 partition_by=list(self.partitions),
                 description=description,
             )
-        except OSError as error:
-            raise refusal(error, self.uri) from error
 
     def exists(self) -> bool:
         """True when the table is there."""
@@ -139,11 +137,10 @@ class KeyedTable:
 
     def _open(self) -> DeltaTable:
         try:
-            return DeltaTable(self.uri)
+            with told(self.uri):
+                return DeltaTable(self.uri)
         except TableNotFoundError as error:
             raise FileNotFoundError(self.uri) from error
-        except OSError as error:
-            raise refusal(error, self.uri) from error
 
     def _read(self, table: DeltaTable, where: pc.Expression | None, columns: Sequence[str] | None) -> pa.Table:
         dataset = table.to_pyarrow_dataset()
@@ -151,7 +148,8 @@ class KeyedTable:
             strange = " ".join(sorted(set(dataset.schema.names) ^ set(self.schema.names))) or "the order of columns"
             raise ResultError(f"{self.uri} was written by another version: found a difference in {strange}")
         names = list(columns) if columns is not None else self.schema.names
-        found = dataset.to_table(filter=where, columns=names)
+        with told(self.uri):
+            found = dataset.to_table(filter=where, columns=names)
         return found.cast(pa.schema([self.schema.field(name) for name in names]))
 
     def _actions(self, swap: Swap) -> tuple[pa.Table, Written]:
@@ -184,7 +182,8 @@ class KeyedTable:
         )
         merger = merger.when_matched_delete("s.action = 'delete'")
         merger = merger.when_matched_update(values, "s.action = 'put'")
-        merger.when_not_matched_insert(values, "s.action = 'put'").execute()
+        with told(self.uri):
+            merger.when_not_matched_insert(values, "s.action = 'put'").execute()
 
 
 def in_scope(scope: Scope) -> pc.Expression:

@@ -94,18 +94,20 @@ def _write_reaches(
 
 def _write_column(file: netCDF4.Dataset, column: Column, rows: pd.DataFrame) -> None:
     attributes: dict[str, Any] = {"long_name": column.meaning}
+    if column.unit:
+        attributes["units"] = column.unit
     if column.name == "time":
         attributes |= {"standard_name": "time", "axis": "T"}
     else:
         attributes["coordinates"] = "time lat lon"
-    if column.unit:
-        attributes["units"] = column.unit
-    if column.name == "ssc":
-        attributes |= _SSC | {"ancillary_variables": " ".join(name for name in _ANCILLARY if name in rows)}
-    if column.name in FLAG_MASKS:
-        attributes |= _flags(column)
     if pa.types.is_timestamp(column.type):
         attributes |= _TIME
+    if column.name == "ssc":
+        attributes |= _SSC
+        beside = " ".join(name for name in _ANCILLARY if name in rows)
+        attributes |= {"ancillary_variables": beside} if beside else {}
+    if column.name in FLAG_MASKS:
+        attributes |= _flags(column)
     _put(file, column.name, _values(column, rows[column.name]), ("obs",), attributes)
 
 

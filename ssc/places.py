@@ -54,12 +54,10 @@ class Place:
         """
         if not self.remote and Path(self.uri).is_file():
             raise InputError(f"not a folder: found a file at {self}, wanted a folder or a new name")
-        try:
+        with told(self.uri):
             filesystem, path = self._open()
             selector = fs.FileSelector(path, allow_not_found=True)
             return sorted(info.base_name for info in filesystem.get_file_info(selector))
-        except OSError as error:
-            raise refusal(error, self.uri) from error
 
     def read(self) -> bytes:
         """The content of a file.
@@ -67,19 +65,21 @@ class Place:
         Raises:
             FileNotFoundError: No such file.
         """
-        filesystem, path = self._open()
-        with filesystem.open_input_file(path) as file:
-            return file.read()
+        with told(self.uri):
+            filesystem, path = self._open()
+            with filesystem.open_input_file(path) as file:
+                return file.read()
 
     def write(self, content: bytes) -> None:
         """Put a file in place, whole or not at all: by rename on a disk; an upload appears when it is complete."""
-        if self.remote:
-            filesystem, path = self._open()
-            with filesystem.open_output_stream(path) as stream:
-                stream.write(content)
-        else:
-            with drafted(Path(self.uri)) as draft:
-                draft.write_bytes(content)
+        with told(self.uri):
+            if self.remote:
+                filesystem, path = self._open()
+                with filesystem.open_output_stream(path) as stream:
+                    stream.write(content)
+            else:
+                with drafted(Path(self.uri)) as draft:
+                    draft.write_bytes(content)
 
     def _open(self) -> tuple[fs.FileSystem, str]:
         return fs.FileSystem.from_uri(self.uri) if self.remote else (fs.LocalFileSystem(), str(Path(self.uri)))
@@ -97,8 +97,25 @@ def drafted(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def refusal(error: OSError, uri: str) -> SscError:
-    """What a failure of a file system means to us; the libraries below tell it by words only."""
+@contextmanager
+def told(uri: str) -> Iterator[None]:
+    """Tell failures of a file system in our terms; a missing file stays a FileNotFoundError.
+
+    Raises:
+        AccessError: No permission.
+        InputError: No such bucket.
+        TransientError: Anything else.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _refusal(error, uri) from error
+
+
+def _refusal(error: OSError, uri: str) -> SscError:
+    """The libraries below tell what happened by words only."""
     text = " ".join(str(error).split())
     if isinstance(error, PermissionError) or any(word in text for word in ("AccessDenied", "403", "Unauthorized")):
         return AccessError(f"no permission at {uri}: {text}; check the folder's rights, or the credentials")

@@ -1,4 +1,4 @@
-# `make demo` and `make test` need python3.11 (or 3.12), make and git; they set up everything else in .venv.
+# `make demo` and `make test` need python3.11, make and git; they set up everything else in .venv.
 
 PYTHON ?= python3.11
 VENV := .venv

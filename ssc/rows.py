@@ -13,7 +13,7 @@ from ssc.flags import sample_flags, summary, withhold
 from ssc.observation import Reader
 from ssc.reaches import Reaches
 from ssc.regression import Regressor
-from ssc.schema import COLUMNS
+from ssc.schema import COLUMNS, basin_of
 
 
 def compose_rows(
@@ -56,7 +56,7 @@ def _identify(rows: pd.DataFrame, readers: Sequence[Reader], corridor: Corridor)
         acquisition=pd.Timestamp(granule.acquired),
         time=pd.Timestamp(facts.sensed),
         year=granule.acquired.year,
-        basin=_basin(rows["reach_id"]),
+        basin=basin_of(rows["reach_id"].to_numpy()),
         platform=facts.platform,
         product=granule.product.value,
         granule_ids=_repeated([reader.granule.name for reader in readers], rows),
@@ -64,11 +64,6 @@ def _identify(rows: pd.DataFrame, readers: Sequence[Reader], corridor: Corridor)
         reach_share=share.loc[rows["reach_id"]].to_numpy(),
     )
     return rows[[column.name for column in COLUMNS if column.name in rows]]
-
-
-def _basin(reach_ids: pd.Series) -> pd.Series:
-    """First two digits of the ids; SWORD ids have eleven, but any positive id has a beginning."""
-    return reach_ids.astype(str).str[:2].astype("int32")
 
 
 def _repeated(names: list[str], rows: pd.DataFrame) -> pd.Series[Any]:

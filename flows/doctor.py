@@ -134,7 +134,10 @@ def _login() -> str:
 
 
 def _network() -> str:
-    answer = requests.get(CMR, timeout=5)
+    try:
+        answer = requests.get(CMR, timeout=5)
+    except requests.RequestException as error:
+        raise RuntimeError(f"no answer from {CMR} ({type(error).__name__})") from None
     answer.raise_for_status()
     return f"CMR answers {answer.status_code}"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -30,6 +31,8 @@ Scope = Mapping[str, Sequence[int]]
 """Partition column -> the values a change is about."""
 
 _ATTEMPTS = 12
+_MOST_FILES = 24
+"""Per partition; more are joined."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 3.0
 
 
@@ -97,6 +100,11 @@ class KeyedTable:
         """Number of the newest commit; a write that changes nothing does not raise it."""
         return int(self._open().version())
 
+    @property
+    def files(self) -> int:
+        """Number of data files of the newest version."""
+        return len(self._open().file_uris())
+
     def read(self, where: pc.Expression | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows where an expression holds, in no order.
 
@@ -128,12 +136,15 @@ class KeyedTable:
             except CommitFailedError:
                 time.sleep(_pause(attempt))
             else:
+                self._join_small_files(table, scope)
                 return written
         raise TransientError(f"cannot commit to {self.uri}: {_ATTEMPTS} times another writer was quicker; run again")
 
-    def compact(self) -> None:
-        """Join small files; rows stay as they are. For long backfills, between runs."""
-        self._open().optimize.compact(writer_properties=_writer())
+    def tidy(self) -> None:
+        """Join small files, and delete files that no version of the last week names; rows stay as they are."""
+        table = self._open()
+        table.optimize.compact(writer_properties=_writer())
+        table.vacuum(dry_run=False)
 
     def _open(self) -> DeltaTable:
         try:
@@ -184,6 +195,13 @@ class KeyedTable:
         merger = merger.when_matched_update(values, "s.action = 'put'")
         with told(self.uri):
             merger.when_not_matched_insert(values, "s.action = 'put'").execute()
+
+    def _join_small_files(self, table: DeltaTable, scope: Scope) -> None:
+        """Every commit adds a file, and every file costs each later commit and query some milliseconds."""
+        parts = [(name, "in", [str(value) for value in values]) for name, values in scope.items()]
+        if len(table.file_uris(partition_filters=parts)) > _MOST_FILES * np.prod([len(v) for v in scope.values()]):
+            with suppress(CommitFailedError):  # another writer was quicker; the next commit will see to it
+                table.optimize.compact(partition_filters=parts, writer_properties=_writer())
 
 
 def in_scope(scope: Scope) -> pc.Expression:

@@ -172,6 +172,11 @@ class Store:
         if known.empty or content.getvalue() != place.read():
             place.write(content.getvalue())
 
+    def tidy(self) -> None:
+        """Join small files and delete what no version of the last week names; no row changes. Safe at any time."""
+        self.results.tidy()
+        self.ledger.table.tidy()
+
     def write_run(self, record: Mapping[str, Any]) -> Place:
         """Keep the record of a run (`ssc.provenance.run_record`) beside the results."""
         place = self.place / "runs" / f"{record['run']}.json"

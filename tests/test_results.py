@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 import tables
+from ssc import delta
 from ssc.errors import InputError, ResultError
 from ssc.overlaps import resolve
 from ssc.results import ORDER, open_store
@@ -354,13 +355,22 @@ def test_writers_at_once_lose_nothing(tmp_path):
     same(open_store(tmp_path / "store").query(), expected)
 
 
-def test_compacting_changes_no_row(store):
+def test_tidying_changes_no_row(store):
     for month in range(1, 4):
         store.write(make_rows(first=f"2021-0{month}-01T16:00:00Z", seed=month))
     before, version = store.query(), store.results.version
-    store.results.compact()
-    assert store.results.version == version + 1
+    store.tidy()
+    assert store.results.version > version
     same(store.query(), before)
+
+
+def test_many_small_commits_do_not_pile_up_files(store, monkeypatch):
+    monkeypatch.setattr(delta, "_MOST_FILES", 3)
+    parts = [make_rows(REACHES[:1], days=1, first=f"2021-09-{day:02d}T16:00:00Z", seed=day) for day in range(1, 9)]
+    for part in parts:
+        store.write(part)
+    assert store.results.files <= 4
+    same(store.query(), pd.concat(parts, ignore_index=True))
 
 
 def test_ten_kills_at_any_moment_lose_nothing(tmp_path, monkeypatch):

@@ -199,7 +199,7 @@ class KeyedTable:
     def _join_small_files(self, table: DeltaTable, scope: Scope) -> None:
         """Every commit adds a file, and every file costs each later commit and query some milliseconds."""
         parts = [(name, "in", [str(value) for value in values]) for name, values in scope.items()]
-        if len(table.file_uris(partition_filters=parts)) > _MOST_FILES * np.prod([len(v) for v in scope.values()]):
+        if len(table.file_uris(file_pruning_predicate=parts)) > _MOST_FILES * np.prod([len(v) for v in scope.values()]):
             with suppress(CommitFailedError):  # another writer was quicker; the next commit will see to it
                 table.optimize.compact(partition_filters=parts, writer_properties=_writer())
 

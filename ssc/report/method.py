@@ -42,7 +42,10 @@ NOVOA: Final = Source(
 _FMASK = "Cloud, cloud shadow, snow and ice are those of the Fmask layer that comes with each granule"
 _RELIEF = "terrain shadow is cast from an elevation model where one was given"
 MASKERS: Final = {
-    "legacy-dswx": f"Water is found by the spectral rules of OPERA DSWx-HLS. {_FMASK}; {_RELIEF}.",
+    "legacy-dswx": (
+        f"Water is found by the spectral rules of OPERA DSWx-HLS. {_FMASK}; "
+        "terrain shading is OPERA's slope rule on an elevation model where one was given."
+    ),
     "legacy-fmask": f"Water is that of Fmask. {_FMASK}; {_RELIEF}.",
     "fmask": f"Water is that of Fmask. {_FMASK}. Terrain shadow is not looked for.",
     "mndwi": "Water is found by one index (MNDWI); nothing that hides water is looked for.",

@@ -345,8 +345,9 @@ def test_a_store_of_other_columns_is_refused(tmp_path, store):
         other.read()
 
 
-def test_writers_at_once_lose_nothing(tmp_path):
-    """Three threads, one partition: those that come late compute their change again."""
+def test_writers_at_once_lose_nothing(tmp_path, monkeypatch):
+    """Three threads, one partition, joining files all the time: those that come late compute their change again."""
+    monkeypatch.setattr(delta, "_MOST_FILES", 1)
     open_store(tmp_path / "store", create=True)
     parts = [make_rows(first=f"2021-0{month}-01T16:00:00Z", seed=month) for month in range(1, 4)]
     with ThreadPoolExecutor(3) as pool:

@@ -19,7 +19,8 @@ from ssc.bands import SIX
 from ssc.corridor import Corridor, draw_corridor
 from ssc.errors import DataError
 from ssc.observation import Reader, Window
-from ssc.pixels import ReachPixels, gather_pixels, joint_grid, pool, pool_tiles
+from ssc.pixels import ReachPixels, gather_pixels, pool
+from ssc.pooling import joint_grid, pool_tiles
 from ssc.provenance import code_version
 from ssc.rasters import open_granule
 from ssc.rows import compose_rows

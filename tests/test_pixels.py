@@ -15,7 +15,8 @@ from ssc.clear import ClearWaterRule
 from ssc.corridor import CorridorRule, draw_corridor
 from ssc.errors import GridError
 from ssc.observation import Window
-from ssc.pixels import State, gather_pixels, pool_tiles
+from ssc.pixels import State, gather_pixels
+from ssc.pooling import pool_tiles
 from ssc.reaches import read_reaches
 from tinyriver import angles, corridor, grid, mask, observe
 

@@ -1,7 +1,8 @@
 """New rows against stored rows of the same overpass: which of them the store shall hold.
 
 Every granule that shows a reach gives a row, but one overpass is one look at the river. Granules come in any order and
-in many runs, so each write settles its rows against those that are there.
+in many runs, so each write settles its rows against those that are there. A stored row competes, unless a new row takes
+its place anyway: it was made from the same granules, or from another version of the reaches.
 """
 
 from __future__ import annotations
@@ -13,14 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ssc.conform import Positions, match, to_frame
+from ssc.conform import Bools, Positions, to_frame
 from ssc.delta import Scope, Swap
 from ssc.errors import ResultError
+from ssc.overlaps import OVERPASS, number_overpasses
 from ssc.schema import KEY, PARTITIONS, basin_of
 
 _APART = ("reach_id", "platform", "masker", "regressor")
-_SLOT_S = 1800
-"""Half an hour: rows of one overpass lie in the same slot or in neighbouring ones."""
 
 
 def scope_of(new: pa.Table) -> Scope:
@@ -35,52 +35,58 @@ def scope_of(new: pa.Table) -> Scope:
         if wrong.size:
             row = {column: new[column][int(wrong[0])].as_py() for column in ("reach_id", "acquisition", name)}
             raise ResultError(f"{wrong.size} rows with a wrong {name}: found {row}, wanted {wanted[wrong[0]]}")
-    slot = pa.scalar(pd.Timedelta(seconds=_SLOT_S).to_pytimedelta(), pa.duration("us"))
-    around = [pc.year(shift(new["acquisition"], slot)) for shift in (pc.subtract, pc.add)]
+    margin = pa.scalar(OVERPASS.to_pytimedelta(), pa.duration("us"))
+    around = [pc.year(shift(new["acquisition"], margin)) for shift in (pc.subtract, pc.add)]
     return {
         "basin": np.unique(basins).tolist(),
         "year": np.unique(np.concatenate([years, *(found.to_numpy() for found in around)])).tolist(),
     }
 
 
-def neighbours(new: pa.Table, stored: pa.Table) -> pa.Table:
-    """The stored rows within half an hour of a new row of the same reach, platform, masker and regressor.
-
-    Some up to an hour away come along; they keep their place, because they compete with no new row.
-    """
-    keys = [*_APART, "slot"]
-    slots = new.select(_APART).append_column("slot", _slot(new))
-    near = pa.concat_tables(
-        slots.set_column(len(_APART), "slot", pc.add(slots["slot"], step)) for step in (-1, 0, 1)
-    ).group_by(keys)
-    _, found = match(near.aggregate([]), stored.select(_APART).append_column("slot", _slot(stored)), keys)
-    return stored.take(np.sort(found))
-
-
 def settle(new: pa.Table, stored: pa.Table, resolve: Callable[[pd.DataFrame], pd.DataFrame]) -> Swap:
-    """One row per overpass, of new rows and stored rows near them.
+    """One row per overpass, of new rows and the stored rows of their overpasses.
 
-    A stored row competes only if it is not what a new row replaces: the same key from the same granules, or from a
-    reach file of another version, whose shares of reaches are not comparable.
+    Args:
+        new: Rows to write.
+        stored: Stored rows of the same reaches and times; those of other overpasses keep their place.
+        resolve: Picks one row per overpass.
     """
-    rivals = np.setdiff1d(np.arange(stored.num_rows), _replaced(new, stored))
+    frame = to_frame(pa.concat_tables([new, stored]).select([*_APART, "acquisition", "granule_ids", "sword_version"]))
+    frame["overpass"] = number_overpasses(frame, list(_APART))
+    ours, theirs = frame[: new.num_rows], frame[new.num_rows :]
+    theirs = theirs[theirs["overpass"].isin(ours["overpass"])]
+    near = theirs.index.to_numpy() - new.num_rows
+    rivals = near[~(_redone(ours, theirs) | _of_other_reaches(ours, theirs))]
     union = pa.concat_tables([new, stored.take(rivals)])
-    frame = to_frame(union).assign(_row=np.arange(union.num_rows))
-    names = frame["granule_ids"].map(" ".join)
-    frame = frame.assign(_names=names).sort_values([*KEY, "_names", "_row"], ignore_index=True)
-    picked = np.sort(resolve(frame.drop(columns="_names"))["_row"].to_numpy(dtype=np.int64))
+    picked = _pick(union, resolve)
     fresh = picked < new.num_rows
-    return Swap(before=stored, after=union.take(picked), fresh=fresh, outranked=new.num_rows - int(fresh.sum()))
+    return Swap(
+        before=stored.take(near),
+        after=union.take(picked),
+        fresh=fresh,
+        outranked=new.num_rows - int(fresh.sum()),
+    )
 
 
-def _replaced(new: pa.Table, stored: pa.Table) -> Positions:
-    ours, theirs = match(new, stored, KEY)
-    pairs = zip(new["granule_ids"].take(ours).to_pylist(), stored["granule_ids"].take(theirs).to_pylist(), strict=True)
-    same_granules = np.fromiter((set(old) <= set(now) for now, old in pairs), dtype=bool, count=len(ours))
-    versions = new["sword_version"].take(ours), stored["sword_version"].take(theirs)
-    other_version = pc.not_equal(*versions).to_numpy()
-    return theirs[same_granules | other_version]
+def _pick(rows: pa.Table, resolve: Callable[[pd.DataFrame], pd.DataFrame]) -> Positions:
+    """Positions of the rows that speak for their overpass; the order of the rows does not count."""
+    frame = to_frame(rows).assign(
+        _row=np.arange(rows.num_rows), _names=[" ".join(x) for x in rows["granule_ids"].to_pylist()]
+    )
+    frame = frame.sort_values([*KEY, "_names", "_row"], ignore_index=True).drop(columns="_names")
+    return np.sort(resolve(frame)["_row"].to_numpy(dtype=np.int64))
 
 
-def _slot(rows: pa.Table) -> pa.ChunkedArray:
-    return pc.divide(rows["acquisition"].cast(pa.int64()), 1_000_000 * _SLOT_S)
+def _redone(ours: pd.DataFrame, theirs: pd.DataFrame) -> Bools:
+    """(theirs,) True where all granules of a stored row are among those of the new rows of its overpass."""
+    names = ["overpass", "granule_ids"]
+    known = pd.MultiIndex.from_frame(ours[names].explode("granule_ids"))
+    asked = theirs[names].explode("granule_ids")
+    found = pd.Series(pd.MultiIndex.from_frame(asked).isin(known), index=asked.index)
+    return found.groupby(level=0).all().reindex(theirs.index).to_numpy(dtype=bool)
+
+
+def _of_other_reaches(ours: pd.DataFrame, theirs: pd.DataFrame) -> Bools:
+    """(theirs,) True where no new row of the overpass is from the same reach file: shares cannot be compared."""
+    names = ["overpass", "sword_version"]
+    return ~pd.MultiIndex.from_frame(theirs[names]).isin(pd.MultiIndex.from_frame(ours[names]))

@@ -30,7 +30,8 @@ from ssc.conform import match, to_frame, to_table
 from ssc.delta import KeyedTable, Swap, Written
 from ssc.errors import InputError
 from ssc.ledger import Ledger
-from ssc.overpasses import neighbours, scope_of, settle
+from ssc.overlaps import OVERPASS
+from ssc.overpasses import scope_of, settle
 from ssc.places import Place
 from ssc.schema import KEY, PARTITIONS, arrow_schema
 from ssc.selection import Time, where
@@ -218,14 +219,14 @@ def open_store(path: str | Path, *, create: bool = False) -> Store:
 def _near(new: pa.Table) -> pc.Expression:
     """Stored rows that could share a key or an overpass with new ones."""
     first, last = (bound(new["acquisition"]).as_py() for bound in (pc.min, pc.max))
-    hour = pd.Timedelta(hours=1).to_pytimedelta()
+    margin = OVERPASS.to_pytimedelta()
     time = pc.field("acquisition")
-    return pc.field("reach_id").isin(new["reach_id"].unique()) & (time >= first - hour) & (time <= last + hour)
+    return pc.field("reach_id").isin(new["reach_id"].unique()) & (time >= first - margin) & (time <= last + margin)
 
 
 def _decide(new: pa.Table, stored: pa.Table, resolve: Resolve | None) -> Swap:
     if resolve is not None:
-        return settle(new, neighbours(new, stored), resolve)
+        return settle(new, stored, resolve)
     _, replaced = match(new, stored, KEY)
     return Swap(before=stored.take(np.unique(replaced)), after=new, fresh=np.ones(new.num_rows, dtype=bool))
 

@@ -16,3 +16,8 @@ def calm_prefect() -> None:
     """Set what is not set already. Call before the first `import prefect`."""
     for name, value in _PREFECT.items():
         os.environ.setdefault(name, value)
+
+
+def names_prefect_server() -> bool:
+    """Whether the environment names a Prefect server; without one Prefect starts its own for the time of a run."""
+    return bool(os.environ.get("PREFECT_API_URL"))

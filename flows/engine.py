@@ -21,11 +21,17 @@ def run_estimate(parameters: dict[str, Any], engine: Engine) -> Summary:
 
     The request is checked before Prefect starts, so that wrong use costs no time.
     """
+    from rich.console import Console
+
+    from config.environment import names_prefect_server
     from flows.request import build_request
 
     request = build_request(**parameters)
     if engine is Engine.LOCAL:
         return _run_here(request)
+    if not names_prefect_server():
+        note = "starting a temporary Prefect server, 10 to 30 s (PREFECT_API_URL: yours; --engine local: none)"
+        Console(stderr=True).print(note, highlight=False, soft_wrap=True)
     from flows.estimate import estimate, runner
 
     return estimate.with_options(task_runner=runner(request.workers))(**parameters)

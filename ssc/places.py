@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from pyarrow import fs
 
 from ssc.errors import AccessError, InputError, SscError, TransientError
@@ -82,7 +83,14 @@ class Place:
                     draft.write_bytes(content)
 
     def _open(self) -> tuple[fs.FileSystem, str]:
-        return fs.FileSystem.from_uri(self.uri) if self.remote else (fs.LocalFileSystem(), str(Path(self.uri)))
+        if not self.remote:
+            return fs.LocalFileSystem(), self.uri
+        try:
+            return fs.FileSystem.from_uri(self.uri)
+        except pa.ArrowInvalid as error:
+            raise InputError(
+                f"not a place to write to: {self}: {error}; wanted a folder, s3://, gs:// or abfs://"
+            ) from error
 
 
 @contextmanager

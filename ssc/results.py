@@ -203,7 +203,7 @@ def open_store(path: str | Path, *, create: bool = False) -> Store:
     """
     store = Store(place=Place.of(path))
     names = set(store.place.names())
-    strange = sorted(names - _OURS)
+    strange = sorted(name for name in names - _OURS if not name.startswith("."))
     if "results" not in names and strange:
         raise InputError(
             f"not a results store: {path} holds {' '.join(strange[:3])} ..., wanted an empty or new folder"

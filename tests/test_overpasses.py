@@ -43,7 +43,7 @@ def store_after(*batches):
 TILES = ("15SXR", "15SXS", "15SWR", "16SBA")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(
     shares=st.lists(st.sampled_from([0.25, 0.5, 0.75]), min_size=4, max_size=4),
     seconds=st.lists(st.sampled_from([0, 0, 24, 48]), min_size=4, max_size=4),

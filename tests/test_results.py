@@ -317,6 +317,8 @@ def test_opening_says_what_to_do(tmp_path):
             open_store(tmp_path / "photos", create=create)
     with pytest.raises(InputError, match="not a folder"):
         open_store(tmp_path / "photos" / "cat.jpg", create=True)
+    with pytest.raises(InputError, match="not a place to write to: https://host/store"):
+        open_store("https://host/store", create=True)
 
 
 def test_a_store_half_made_is_made_whole(tmp_path):
@@ -381,7 +383,7 @@ def test_ten_kills_at_any_moment_lose_nothing(tmp_path, monkeypatch):
         writer.start()
         while writer.is_alive() and len(list(log.glob("*.json"))) == before:
             time.sleep(0.01)
-        time.sleep(moments.uniform(0, 0.4))  # the next write is somewhere between its first and its last step
+        time.sleep(moments.uniform(0, 0.3))  # the next write is somewhere between its first and its last step
         writer.kill()
         writer.join()
         assert writer.exitcode == -signal.SIGKILL

@@ -24,14 +24,13 @@ from rasterio.env import set_gdal_config
 from rasterio.errors import CRSError, NotGeoreferencedWarning, RasterioError
 from rasterio.session import DummySession
 
-from ssc.errors import AccessError, DataError, GridError, SscError, TransientError
+from ssc.errors import AccessError, DataError, SscError, TransientError
 
 # The grid is checked here for every file, and catch_warnings is not safe where threads open files side by side.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
-FAILURES: Final = (RasterioError, CPLE_BaseError, CRSError, NotGeoreferencedWarning)
-"""All that rasterio raises on a bad file: GDAL's own error classes leak through it now and then, and the warning is an
-exception for callers who make warnings errors."""
+FAILURES: Final = (RasterioError, CPLE_BaseError, CRSError)
+"""All that rasterio raises on a bad file: GDAL's own error classes leak through it now and then."""
 
 CACHE_BYTES: Final = 256 * 2**20
 """Decoded blocks GDAL keeps per process. Its default is 5 % of the memory, too much for many workers on one machine.
@@ -108,8 +107,6 @@ def explained(error: Exception, href: str, file: str) -> SscError:
         file: Official name of the file, which names the granule.
     """
     which = told(href, file)
-    if isinstance(error, NotGeoreferencedWarning):
-        return GridError(f"no georeference: {which}: found none, wanted UTM on WGS 84")
     if "://" not in href:
         return _local(Path(href), which, _reason(error))
     if found := re.search(r"HTTP response code\D*(\d{3})", _chained(error)):

@@ -52,7 +52,7 @@ SAYS = {
     "web_mercator": (GridError, "found EPSG:3857"),
     "another_datum": (GridError, "found EPSG:26915"),
     "no_crs": (GridError, "wrong CRS"),
-    "no_georeference": (GridError, "no georeference"),
+    "no_georeference": (GridError, "wrong CRS"),
     "pixels_of_10_m": (GridError, "wanted 30 m, north up"),
     "south_up": (GridError, "wanted 30 m, north up"),
     "turned_grid": (GridError, "wanted 30 m, north up"),

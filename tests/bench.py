@@ -29,7 +29,7 @@ from ssc.bands import SIX
 from ssc.clear import ClearWaterRule
 from ssc.corridor import draw_corridor
 from ssc.granules import Granule, find
-from ssc.legacy import as_ran, maskers, terrain
+from ssc.legacy import as_ran, dswx, maskers, terrain
 from ssc.legacy.dem import Dem
 from ssc.observation import Window
 from ssc.pixels import gather_pixels
@@ -100,6 +100,7 @@ def measure(folder: Path) -> dict[str, float]:
     for name in ("legacy-dswx", "legacy-fmask", "fmask", "mndwi"):
         masker = maskers.load(name)
         found[f"mask whole tile, {name}, no DEM"] = seconds(lambda masker=masker: masker(observation))
+    found["DSWx diagnostic of a tile"] = seconds(lambda: dswx.diagnostic(*observation.reflectance))
     masks, whole = maskers.load("fmask")(observation), Window.whole(shape)
     pixels = gather_pixels(observation, masks, corridor, whole, angles, rule)
     found["gather corridor pixels"] = seconds(lambda: gather_pixels(observation, masks, corridor, whole, angles, rule))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 
 import geopandas as gpd
 import numpy as np
@@ -169,13 +168,10 @@ def test_real_reaches_on_a_real_tile(shared):
     assert set(corridor.node_ids) == set(reaches.nodes["node_id"])
 
 
-def test_687_reaches_on_a_full_tile_are_quick(shared):
+def test_a_full_tile_among_687_reaches(shared):
     reaches = read_reaches(shared / "data" / "reaches_tiles" / "swot_na_687_reaches")
     tile = tile_geobox("15UUR")
-    draw_corridor(reaches, tile)
-    start = time.perf_counter()
     corridor = draw_corridor(reaches, tile)
-    assert time.perf_counter() - start < 5  # 0.3 s on two idle cores
     check(corridor)
     assert len(corridor.reach_ids) > 50
     pd.testing.assert_index_equal(on_tile(reaches, tile).index, pd.Index(corridor.reach_ids, name="reach_id"))

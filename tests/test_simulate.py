@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from datetime import date
 
 import numpy as np
@@ -383,9 +382,3 @@ def test_lines_are_smooth():
             / np.linalg.norm(steps[:-1], axis=1)
         )
         assert (cosine > 0.5).all()
-
-
-def test_a_scene_takes_seconds_not_minutes():
-    start = time.perf_counter()
-    observation(simulate_scene(seed=31, size=512))
-    assert time.perf_counter() - start < 8

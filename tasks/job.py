@@ -50,7 +50,17 @@ class Job:
     @property
     def hash(self) -> str:
         """Hash of all that can change the numbers of a row, the granule apart."""
-        return _job_hash(self)
+        return settings_hash(
+            {
+                "code": code_version(),
+                "reaches": open_reaches(self.reaches).digest,
+                "masker": self.masker,
+                "regressor": self.regressor,
+                "dem": self.dem,
+                "corridor": self.corridor,
+                "clear": self.clear,
+            }
+        )
 
     @property
     def cache_folder(self) -> Path | None:
@@ -78,27 +88,25 @@ class Work:
         return settings_hash({"job": job.hash, "owned": self.duty.owned, "pooled": self.duty.pooled})
 
 
-@lru_cache(maxsize=64)
-def _job_hash(job: Job) -> str:
-    return settings_hash(
-        {
-            "code": code_version(),
-            "reaches": open_reaches(job.reaches).digest,
-            "masker": job.masker,
-            "regressor": job.regressor,
-            "dem": job.dem,
-            "corridor": job.corridor,
-            "clear": job.clear,
-        }
-    )
+def open_reaches(selection: Selection) -> Reaches:
+    """The selected reaches, read once per process and anew when their file has changed."""
+    return _read_reaches(selection, _stamp(selection.path))
 
 
 @lru_cache(maxsize=4)
-def open_reaches(selection: Selection) -> Reaches:
-    """The selected reaches, read once per process."""
+def _read_reaches(selection: Selection, _stamp: tuple[int, int]) -> Reaches:
     return read_reaches(
         selection.path, nodes=selection.nodes, ids=selection.ids, bbox=selection.bbox, basin=selection.basin
     )
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Size and time of a file; zeros for what is no local file, which `read_reaches` will judge."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 @lru_cache(maxsize=4)

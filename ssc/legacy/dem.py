@@ -24,6 +24,7 @@ from rasterio.errors import RasterioIOError, WarpOperationError
 from rasterio.warp import Resampling, reproject
 
 from ssc.errors import AccessError, DataError, InputError, TransientError
+from ssc.gdal import configured
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +38,6 @@ _LOWEST_M: Final = -500.0
 """Nothing dry lies lower (Dead Sea shore -430 m): what is left of undeclared voids."""
 _SECOND_DEG: Final = 1 / 3600
 """GLO-30 pixels are centred on whole degrees, so a tile reaches half an arc second beyond its name."""
-REMOTE: Final = {
-    "AWS_NO_SIGN_REQUEST": "YES",
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_CONNECTTIMEOUT": "20",
-    "GDAL_HTTP_TIMEOUT": "120",
-    "GDAL_HTTP_MAX_RETRY": "3",
-    "GDAL_HTTP_RETRY_DELAY": "2",
-}
-"""GDAL's options while a remote file is open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +168,8 @@ def lonlat(
 
 def _warp(source: str, grid: GeoBox, elevation: NDArray[np.float32]) -> None:
     """Warp one raster into the elevation where it has data; a remote tile that does not exist leaves it as it is."""
-    with rasterio.Env(**(REMOTE if "://" in source else {})):
+    # Local rasters may have world files or overviews beside them, which the settings for HLS do not look for.
+    with configured(source, anonymous=True) if "://" in source else rasterio.Env():
         try:
             with rasterio.open(source) as raster:
                 _warp_open(raster, grid, elevation)

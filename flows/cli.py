@@ -26,10 +26,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # plain help: rich would take longer to load than all the rest
 )
-masker_app = typer.Typer(help="Maskers: who tells water from cloud, shadow and snow.", no_args_is_help=True)
-regressor_app = typer.Typer(help="Regressors: who turns water reflectance into SSC.", no_args_is_help=True)
+masker_app = typer.Typer(
+    help="Maskers: who tells water from cloud, shadow and snow.", no_args_is_help=True, rich_markup_mode=None
+)
+regressor_app = typer.Typer(
+    help="Regressors: who turns water reflectance into SSC.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(masker_app, name="masker")
 app.add_typer(regressor_app, name="regressor")
 

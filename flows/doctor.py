@@ -39,25 +39,44 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Run every check; none of them raises."""
+    """Run every check, telling on a terminal which; none of them raises. Loading torch and Prefect takes seconds."""
+    with Console(stderr=True).status("") as status:
+        findings = []
+        for check in _checks():
+            status.update(f"checking {check.what}")
+            findings.append(check.run())
+        return findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
+    what: str
+    probe: Callable[[], str]
+    remedy: str
+    needed: bool = True
+
+    def run(self) -> Finding:
+        try:
+            return Finding(what=self.what, ok=True, needed=self.needed, found=self.probe())
+        except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+            found = " ".join(f"{type(error).__name__}: {error}".split())
+            return Finding(what=self.what, ok=False, needed=self.needed, found=found, remedy=self.remedy)
+
+
+def _checks() -> list[_Check]:
+    again = "install from requirements.lock: make test"
+    pair = "torch 2.13.0 and torchvision 0.28.0 are one pair: make test"
+    login = f"set EARTHDATA_TOKEN, or a netrc entry for {HOST}"
     return [
-        _check("python", _python, "use python 3.11 or 3.12"),
-        _check("rasters", _rasters, "install from requirements.lock: make test"),
-        _check("results store", _store, "install from requirements.lock: make test"),
-        _check("prefect", _prefect, "prefect 3.8.8 needs fastapi >=0.139,<0.155"),
-        _check("torch", _torch, "torch 2.13.0 and torchvision 0.28.0 are one pair: make test", needed=False),
-        _check("disk", _disk, f"free {NEEDED_GB:.0f} GB in the working folder", needed=False),
-        _check("Earthdata login", _login, f"set EARTHDATA_TOKEN, or a netrc entry for {HOST}", needed=False),
-        _check("Earthdata reachable", _network, "needed to search and download, not for local granules", needed=False),
+        _Check(what="python", probe=_python, remedy="use python 3.11 or 3.12"),
+        _Check(what="rasters", probe=_rasters, remedy=again),
+        _Check(what="results store", probe=_store, remedy=again),
+        _Check(what="prefect", probe=_prefect, remedy="prefect 3.8.8 needs fastapi >=0.139,<0.155"),
+        _Check(what="torch", probe=_torch, remedy=pair, needed=False),
+        _Check(what="disk", probe=_disk, remedy=f"free {NEEDED_GB:.0f} GB in the working folder", needed=False),
+        _Check(what="Earthdata login", probe=_login, remedy=login, needed=False),
+        _Check(what="Earthdata reachable", probe=_network, remedy="local granules do without", needed=False),
     ]
-
-
-def _check(what: str, probe: Callable[[], str], remedy: str, *, needed: bool = True) -> Finding:
-    try:
-        return Finding(what=what, ok=True, needed=needed, found=probe())
-    except (AssertionError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        found = " ".join(f"{type(error).__name__}: {error}".split())
-        return Finding(what=what, ok=False, needed=needed, found=found, remedy=remedy)
 
 
 def _python() -> str:

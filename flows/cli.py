@@ -58,6 +58,7 @@ Bbox = Annotated[
     typer.Option(help="Only reaches in WEST SOUTH EAST NORTH, degrees.", metavar="W S E N"),
 ]
 Basin = Annotated[str | None, typer.Option(help="Only reaches whose id starts with these Pfafstetter digits.")]
+Polygon = Annotated[Path | None, typer.Option(help="Only reaches that touch the polygons of this file.")]
 Config = Annotated[Path | None, typer.Option(help="Settings file (YAML) over the defaults.")]
 EngineOption = Annotated[
     Engine, typer.Option(help="prefect: as a flow with history; local: plain threads, quicker start.")
@@ -76,6 +77,7 @@ def estimate(
     reach: Ids = None,
     bbox: Bbox = None,
     basin: Basin = None,
+    polygon: Polygon = None,
     config: Config = None,
     workers: Annotated[int | None, typer.Option(help="Granules in work at the same time.")] = None,
     quicklooks: Annotated[
@@ -95,6 +97,7 @@ def estimate(
         "ids": reach,
         "bbox": list(bbox) if bbox else None,
         "basin": basin,
+        "polygon": str(polygon) if polygon else None,
         "overlay": str(config) if config else None,
         "settings": {name: value for name, value in settings.items() if value is not None},
         "quicklooks": str(quicklooks) if quicklooks else None,

@@ -41,6 +41,7 @@ def estimate(
     ids: list[int] | None = None,
     bbox: list[float] | None = None,
     basin: str | None = None,
+    polygon: str | None = None,
     overlay: str | None = None,
     settings: dict[str, Any] | None = None,
     quicklooks: str | None = None,
@@ -56,6 +57,7 @@ def estimate(
         ids: Only these reaches.
         bbox: Only reaches that touch west, south, east, north (degrees).
         basin: Only reaches whose id starts with these digits.
+        polygon: File; only reaches that touch its polygons.
         overlay: Settings file over the defaults.
         settings: Settings given by name, over the overlay.
         quicklooks: Folder for one picture per granule.
@@ -72,6 +74,7 @@ def estimate(
         ids=ids,
         bbox=bbox,
         basin=basin,
+        polygon=polygon,
         overlay=Path(overlay) if overlay else None,
         settings=settings or {},
         quicklooks=quicklooks,

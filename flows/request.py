@@ -21,6 +21,7 @@ def build_request(
     ids: Sequence[int] | None = None,
     bbox: Sequence[float] | None = None,
     basin: str | None = None,
+    polygon: str | None = None,
     overlay: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     quicklooks: str | None = None,
@@ -32,7 +33,9 @@ def build_request(
         InputError: A setting, or the bounding box, is not what it should be.
     """
     resolved = load(overlay, **(settings or {}))
-    selection = Selection(path=reaches, nodes=nodes, ids=tuple(ids) if ids else None, bbox=_four(bbox), basin=basin)
+    selection = Selection(
+        path=reaches, nodes=nodes, ids=tuple(ids) if ids else None, bbox=_four(bbox), basin=basin, polygon=polygon
+    )
     job = Job(
         reaches=selection,
         masker=resolved.masker,

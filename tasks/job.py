@@ -29,6 +29,8 @@ class Selection:
     """West, south, east, north in degrees; west > east crosses the antimeridian."""
     basin: str | None = None
     """Leading digits of the reach ids (Pfafstetter)."""
+    polygon: str | None = None
+    """File with the polygons to which reaches must come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,12 @@ def open_reaches(selection: Selection) -> Reaches:
 @lru_cache(maxsize=4)
 def _read_reaches(selection: Selection, _stamp: tuple[int, int]) -> Reaches:
     return read_reaches(
-        selection.path, nodes=selection.nodes, ids=selection.ids, bbox=selection.bbox, basin=selection.basin
+        selection.path,
+        nodes=selection.nodes,
+        ids=selection.ids,
+        bbox=selection.bbox,
+        basin=selection.basin,
+        polygon=selection.polygon,
     )
 
 

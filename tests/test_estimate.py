@@ -12,8 +12,11 @@ import rasterio
 
 from flows.engine import Engine, run_estimate
 from malformed import MALFORMED
+from rangeserver import serving
+from ssc.errors import ReachError
 from ssc.granules import find
 from ssc.quality import Quality
+from ssc.reaches import read_reaches
 from ssc.results import open_store
 from ssc.schema import COLUMNS
 from tiny import L30, S30, write_granule, write_river
@@ -23,7 +26,9 @@ NAMES = [column.name for column in COLUMNS]
 
 def estimate(granules, reaches, store, **settings):
     """Run the road over plain threads."""
-    options = {key: settings.pop(key) for key in ("quicklooks", "redo", "ids", "bbox", "basin") if key in settings}
+    options = {
+        key: settings.pop(key) for key in ("quicklooks", "redo", "ids", "bbox", "basin", "polygon") if key in settings
+    }
     parameters = {"granules": [str(granules)], "reaches": str(reaches), "store": str(store), "settings": settings}
     return run_estimate({**parameters, **options}, Engine.LOCAL)
 
@@ -111,10 +116,28 @@ def test_other_settings_are_other_work(first, basin):
     assert set(open_store(store).query()["masker"]) == {"legacy-dswx", "mndwi"}
 
 
-def test_selection_by_id(basin, tmp_path):
-    reach_id = int(pd.read_csv(basin.truth / "reaches.csv", comment="#")["reach_id"].iloc[0])
-    estimate(basin.granules, basin.reaches, tmp_path / "store", ids=[reach_id])
-    assert set(open_store(tmp_path / "store").query()["reach_id"]) == {reach_id}
+@pytest.mark.parametrize("kind", ["ids", "bbox", "basin", "polygon"])
+def test_selected_reaches_alone_are_estimated(basin, tmp_path, kind):
+    some = read_reaches(basin.reaches).table.iloc[[0]]
+    west, south, east, north = (float(value) for value in some.total_bounds)
+    some.to_file(tmp_path / "region.geojson")
+    asked = {
+        "ids": [int(some.index[0])],
+        "bbox": [west, south, east, north],
+        "basin": str(some.index[0])[:9],
+        "polygon": str(tmp_path / "region.geojson"),
+    }[kind]
+    estimate(basin.granules, basin.reaches, tmp_path / "store", **{kind: asked})
+    expected = read_reaches(basin.reaches, **{kind: asked}).ids
+    found = set(open_store(tmp_path / "store").query()["reach_id"])
+    assert int(some.index[0]) in found
+    assert found <= set(expected)
+
+
+def test_unknown_reach_is_wrong_use(basin, tmp_path):
+    with pytest.raises(ReachError, match="74000000011"):
+        estimate(basin.granules, basin.reaches, tmp_path / "store", ids=[74000000011])
+    assert not (tmp_path / "store").exists()
 
 
 def test_windows_and_whole_tiles_give_the_same_rows(first, basin, tmp_path):
@@ -183,3 +206,31 @@ def test_a_changed_reach_file_is_read_again(tmp_path):
     rows = open_store(tmp_path / "store").query()
     assert rows["reach_id"].tolist() == [74299900011, 74299900021]
     assert rows["granule_ids"].map(list).tolist() == [[granule.name]] * 2
+
+
+@pytest.fixture
+def over_prefect(tmp_path, prefect, monkeypatch):
+    """Run the flow on a granule behind a server that answers for Fmask so often in its own way."""
+    from flows.estimate import estimate as flow
+
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    write_granule(tmp_path / "data", S30)
+    river = write_river(tmp_path / "river.geojson")
+
+    def run(answer: str, times: float):
+        with serving(tmp_path / "data") as server:
+            server.answer, server.only, server.times = answer, f"{S30}.Fmask", times
+            return flow(granules=[f"{server.url}/{S30}"], reaches=str(river), store=str(tmp_path / "store"))
+
+    return run
+
+
+def test_prefect_retries_what_may_pass(over_prefect):
+    assert over_prefect("503", times=2).exit_code == 0
+
+
+def test_prefect_does_not_retry_what_stays(over_prefect):
+    summary = over_prefect("404", times=2)
+    assert summary.exit_code == 3
+    assert "HTTP 404" in summary.set_aside[S30]

@@ -188,10 +188,12 @@ def report(
     insitu: Annotated[Path | None, typer.Option(help="CSV of samples: reach_id, time (UTC), ssc_mg_l.")] = None,
 ) -> None:
     """Write one self-contained HTML page about a results store."""
-    from flows.demo import read_samples
+    import pandas as pd
+
     from ssc.report import write_report
 
-    write_report(store, out, quicklooks=quicklooks, insitu=None if insitu is None else read_samples(insitu))
+    samples = None if insitu is None else pd.read_csv(insitu, comment="#")
+    write_report(store, out, quicklooks=quicklooks, insitu=samples)
     print(out)
 
 

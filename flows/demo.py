@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -13,7 +12,7 @@ from rich.progress import Progress
 
 from flows.engine import Engine, run_estimate
 from flows.tables import show_summary
-from ssc.errors import DataError
+from ssc.bands import Band
 from ssc.granules import find
 from ssc.report import write_report
 from ssc.simulate import Basin, simulate_basin
@@ -47,7 +46,7 @@ def run_demo(out: Path, *, seed: int, granules: int, size: int, engine: Engine) 
         store,
         out / "report.html",
         quicklooks=quicklooks,
-        insitu=read_samples(basin.insitu),
+        insitu=pd.read_csv(basin.insitu),
         truth=pd.read_csv(basin.truth / "reaches.csv"),
         title="River sediment, demonstration basin",
         simulated=True,
@@ -90,20 +89,7 @@ def simulate_with_progress(out: Path, *, granules: int, seed: int, size: int, ti
 def damage_last(folder: Path) -> str:
     """Cut a band file of the last granule in half, as an interrupted download leaves it; its name."""
     granule = find(folder)[-1]
-    red = Path(sorted(granule.hrefs.values())[3])
+    red = Path(granule.href(Band.RED))
     content = red.read_bytes()
     red.write_bytes(content[: len(content) // 2])
     return granule.name
-
-
-def read_samples(path: Path) -> pd.DataFrame:
-    """In-situ samples: reach_id int64, time aware UTC, ssc_mg_l.
-
-    Raises:
-        DataError: A column is missing.
-    """
-    table: Any = pd.read_csv(path, comment="#")
-    missing = {"reach_id", "time", "ssc_mg_l"} - set(table.columns)
-    if missing:
-        raise DataError(f"samples {path}: missing {', '.join(sorted(missing))}; found {', '.join(table.columns)}")
-    return table.assign(reach_id=table["reach_id"].astype("int64"), time=pd.to_datetime(table["time"], utc=True))

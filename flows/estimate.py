@@ -1,7 +1,7 @@
 """The main flow: granules in, suspended sediment per river reach in the store.
 
     from flows.estimate import estimate
-    estimate(granules=["granules/"], reaches="sword.gpkg", store="out/store", masker="legacy-dswx")
+    estimate(granules=["granules/"], reaches="sword.gpkg", store="out/store", settings={"masker": "legacy-dswx"})
 
 Runs without a server (Prefect starts a temporary one) and with one (PREFECT_API_URL). More granules at a time:
 `estimate.with_options(task_runner=runner(8))`. The same run without Prefect is `tasks.run.run`.

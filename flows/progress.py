@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tasks.outcome import Outcome, Status
+from ssc.ledger import Status
+from tasks.outcome import Outcome
 from tasks.run import Progress as Callback
 
 

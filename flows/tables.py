@@ -7,16 +7,8 @@ from collections import Counter
 from rich.console import Console
 from rich.table import Table
 
-from tasks.outcome import Status
+from ssc.report.words import STATUSES
 from tasks.run import Summary
-
-_MEANING = {
-    Status.ESTIMATED: "at least one reach got an SSC estimate",
-    Status.CLOUDY: "channel hidden by cloud, shadow, snow or missing data",
-    Status.NO_WATER: "channel seen, too little clear water",
-    Status.NO_REACH: "no selected reach on the tile",
-    Status.SET_ASIDE: "could not be read, see below",
-}
 
 
 def show_summary(summary: Summary, console: Console) -> None:
@@ -25,9 +17,9 @@ def show_summary(summary: Summary, console: Console) -> None:
     table.add_column("status")
     table.add_column("granules", justify="right")
     table.add_column("meaning")
-    for status, meaning in _MEANING.items():
+    for status, (name, meaning) in STATUSES.items():
         if summary.statuses[status]:
-            table.add_row(str(status), str(summary.statuses[status]), meaning)
+            table.add_row(name, str(summary.statuses[status]), meaning)
     if summary.done_before:
         table.add_row(
             "done before", str(summary.done_before), "same granule and settings, skipped (--redo does them again)"

@@ -11,7 +11,6 @@ wins, so that a pixel counts once. A corridor depends on the reaches and the gri
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from io import BytesIO
@@ -24,6 +23,7 @@ from odc.geo.geobox import GeoBox
 from scipy.spatial import cKDTree
 
 from ssc.blocks import cover
+from ssc.drafts import drafted
 from ssc.observation import Window
 from ssc.reaches import Reaches
 from ssc.strips import centres, paint
@@ -228,11 +228,9 @@ def _load(path: Path, tile: GeoBox) -> Corridor | None:
 
 
 def _save(path: Path, corridor: Corridor) -> None:
-    """An npz and its SHA-256, first under a name of our own: workers that draw the same never see half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """An npz and its SHA-256; workers that draw the same never see half a file."""
     npz = BytesIO()
     content = {field.name: getattr(corridor, field.name) for field in fields(Corridor) if field.name != "tile"}
     np.savez_compressed(npz, allow_pickle=False, **content)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        file.write(npz.getvalue() + hashlib.sha256(npz.getvalue()).digest())
-    Path(file.name).replace(path)
+    with drafted(path) as draft:
+        draft.write_bytes(npz.getvalue() + hashlib.sha256(npz.getvalue()).digest())

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import shapely
 
 from ssc.conform import to_table
+from ssc.drafts import drafted
 from ssc.errors import InputError
 from ssc.lonlat import Geometries, unwrap
 from ssc.netcdf import write_netcdf
-from ssc.places import drafted
 from ssc.results import Store
 from ssc.schema import arrow_schema
 

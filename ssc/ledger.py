@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from enum import StrEnum
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,21 @@ from ssc.delta import KeyedTable, Swap, Written, text
 from ssc.errors import InputError
 from ssc.provenance import code_version
 
-STATUSES = ("estimated", "cloudy", "no_water", "no_reach", "set_aside")
-"""How a granule ends; set_aside (it could not be read) is the only one that is tried again."""
+
+class Status(StrEnum):
+    """How a granule ended; SET_ASIDE is the only one that is tried again."""
+
+    ESTIMATED = "estimated"
+    """At least one reach got an SSC estimate."""
+    CLOUDY = "cloudy"
+    """No estimate: most of the channel was hidden by cloud, shadow, snow or terrain shadow, or had no data."""
+    NO_WATER = "no_water"
+    """No estimate: the channel was seen, but too little of it was water."""
+    NO_REACH = "no_reach"
+    """None of the reaches lies on the granule's grid."""
+    SET_ASIDE = "set_aside"
+    """The granule could not be read; `reason` says why."""
+
 
 KEY = ("granule_id", "masker", "regressor")
 
@@ -54,7 +68,7 @@ class Entry:
     masker: str
     regressor: str
     status: str
-    """One of STATUSES."""
+    """A value of `Status`."""
     settings_hash: str
     reason: str = ""
     """One line; empty unless set aside."""
@@ -66,8 +80,8 @@ class Entry:
     finished: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
-        if self.status not in STATUSES:
-            raise InputError(f"no status {self.status!r} for {self.granule_id}: wanted one of {' '.join(STATUSES)}")
+        if self.status not in set(Status):
+            raise InputError(f"no status {self.status!r} for {self.granule_id}: wanted one of {' '.join(Status)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +108,13 @@ class Ledger:
         """All entries, by granule, masker and regressor."""
         return to_frame(self.table.read().sort_by([(name, "ascending") for name in KEY]).drop_columns("year"))
 
-    def done(self, settings_hash: str) -> set[str]:
-        """Granules that need not be done again with those settings."""
-        where = (text("settings_hash") == settings_hash) & (text("status") != "set_aside")
-        return set(self.table.read(where, ["granule_id"])["granule_id"].to_pylist())
+    def done(self, masker: str, regressor: str) -> dict[str, str]:
+        """The settings_hash with which each granule was done, by granule id; what was set aside is not done."""
+        where = (
+            (text("masker") == masker) & (text("regressor") == regressor) & (text("status") != Status.SET_ASIDE.value)
+        )
+        found = self.table.read(where, ["granule_id", "settings_hash"])
+        return dict(zip(found["granule_id"].to_pylist(), found["settings_hash"].to_pylist(), strict=True))
 
 
 def _table(entries: Sequence[Entry]) -> pa.Table:

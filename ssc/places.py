@@ -7,7 +7,6 @@ AWS_ALLOW_HTTP=true when it speaks plain http.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import fs
 
+from ssc.drafts import drafted
 from ssc.errors import AccessError, InputError, SscError, TransientError
 
 
@@ -91,18 +91,6 @@ class Place:
             raise InputError(
                 f"not a place to write to: {self}: {error}; wanted a folder, s3://, gs:// or abfs://"
             ) from error
-
-
-@contextmanager
-def drafted(path: Path) -> Iterator[Path]:
-    """A name to write a local file under; at the end it takes its place at once, after an error it is gone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @contextmanager

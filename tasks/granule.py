@@ -18,6 +18,7 @@ from ssc.aggregate import reach_samples
 from ssc.bands import SIX
 from ssc.corridor import Corridor, draw_corridor
 from ssc.errors import DataError
+from ssc.ledger import Status
 from ssc.observation import Reader, Window
 from ssc.pixels import ReachPixels, gather_pixels, pool
 from ssc.pooling import joint_grid, pool_tiles
@@ -25,7 +26,7 @@ from ssc.provenance import code_version
 from ssc.rasters import open_granule
 from ssc.rows import compose_rows
 from tasks.job import Job, Work, open_masker, open_reaches, open_regressor
-from tasks.outcome import Outcome, Status
+from tasks.outcome import Outcome
 from tasks.quicklooks import write_quicklook
 
 SEEN_SHARE = 0.5
@@ -57,8 +58,10 @@ def estimate_granule(job: Job, work: Work) -> Outcome:
 
 
 def _alone(job: Job, reader: Reader, reach_ids: Sequence[int], *, look: str | None = None) -> pd.DataFrame:
-    """Rows of the reaches that one granule does by itself."""
+    """Rows of the reaches that one granule does by itself; without any, no pixel is read and nothing masked."""
     corridor = _corridor(job, reader).only(reach_ids)
+    if corridor.reach_ids.size == 0 and look is None:
+        return pd.DataFrame()
     return _rows(job, read_corridor(job, reader, corridor, look=look), corridor, [reader])
 
 

@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import pandas as pd
 
-
-class Status(StrEnum):
-    """How a granule ended."""
-
-    ESTIMATED = "estimated"
-    """At least one reach got an SSC estimate."""
-    CLOUDY = "cloudy"
-    """No estimate: most of the channel was hidden by cloud, shadow, snow or terrain shadow, or had no data."""
-    NO_WATER = "no_water"
-    """No estimate: the channel was seen, but too little of it was water."""
-    NO_REACH = "no_reach"
-    """None of the reaches lies on the granule's grid."""
-    SET_ASIDE = "set_aside"
-    """The granule could not be read; `reason` says why."""
+from ssc.ledger import Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -40,9 +40,7 @@ def over_prefect(job: Job, works: Sequence[Work], workers: int) -> Iterator[Outc
     """Granules over the task runner of the flow this is called in; its width is the flow's, not `workers`."""
     size = max(1, -(-len(works) // MOST_TASKS))
     batches = [works[start : start + size] for start in range(0, len(works), size)]
-    futures = {}
-    for batch in batches:
-        futures[estimate_batch.submit(job, batch)] = batch
+    futures = {estimate_batch.submit(job, batch): batch for batch in batches}
     for future in as_completed(list(futures)):
         answer = future.result(raise_on_failure=False)
         if isinstance(answer, BaseException):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ssc.clear import ClearWaterRule, usable
+from ssc.drafts import drafted
 from ssc.masks import Masks
 from ssc.observation import Observation
 from ssc.reaches import Reaches
@@ -21,13 +21,11 @@ def write_quicklook(
     folder: Path, observation: Observation, masks: Masks, reaches: Reaches, rule: ClearWaterRule
 ) -> Path:
     """Write `<granule>.jpg`: colour image with reaches, masks, clear water. An interrupted write leaves nothing."""
-    folder.mkdir(parents=True, exist_ok=True)
     clear = usable(observation, masks, rule).clear
     picture = quicklook(observation.reflectance, masks, clear, _centrelines(observation, reaches))
     path = folder / f"{observation.granule.name}.jpg"
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(picture)
-    part.replace(path)
+    with drafted(path) as draft:
+        draft.write_bytes(picture)
     return path
 
 

@@ -16,14 +16,14 @@ from odc.geo.geobox import GeoBox
 
 from ssc.errors import DataError, GranuleNameError, TransientError
 from ssc.granules import Granule, find, parse
-from ssc.ledger import Entry
+from ssc.ledger import Entry, Status
 from ssc.pools import plan_pools
 from ssc.provenance import run_record
 from ssc.rasters import grid_of
 from ssc.results import Store, open_store
 from ssc.tiles import resolve
 from tasks.job import Job, Work, open_masker, open_reaches, open_regressor
-from tasks.outcome import Outcome, Status
+from tasks.outcome import Outcome
 from tasks.spread import Spread
 
 Progress = Callable[[Outcome, int, int], None]
@@ -148,7 +148,7 @@ def share_out(granules: Sequence[Granule], request: Request, store: Store) -> li
     for name, duty in plan_pools(granules, open_reaches(job.reaches), _grids(granules)).items():
         partners = sorted({partner for _, team in duty.pooled for partner in team})
         works.append(Work(granule=by_name[name], duty=duty, partners=tuple(by_name[partner] for partner in partners)))
-    done = {} if request.redo else _done(store, job)
+    done = {} if request.redo else store.ledger.done(job.masker, job.regressor)
     return [work for work in works if done.get(work.granule.name) != work.hash(job)]
 
 
@@ -165,14 +165,6 @@ def _grids(granules: Sequence[Granule]) -> dict[str, GeoBox]:
             with suppress(DataError, TransientError):
                 grids[granule.tile] = grid_of(granule)
     return grids
-
-
-def _done(store: Store, job: Job) -> dict[str, str]:
-    """`Work.hash` of every granule that the ledger calls done; those set aside are tried again."""
-    entries = store.ledger.read()
-    entries = entries[(entries["masker"] == job.masker) & (entries["regressor"] == job.regressor)]
-    entries = entries[entries["status"] != Status.SET_ASIDE]
-    return dict(zip(entries["granule_id"], entries["settings_hash"], strict=True))
 
 
 def _prepare(request: Request) -> Store:

@@ -38,9 +38,13 @@ def test_done_are_those_with_the_same_settings_that_could_be_read(ledger):
             entry("HLS.S30.T15SXR.2021252T163901.v2.0", "no_reach"),
         ]
     )
-    assert ledger.done("aa") == {NAME, "HLS.S30.T15SXR.2021252T163901.v2.0"}
-    assert ledger.done("bb") == {"HLS.S30.T15SXR.2021251T163901.v2.0"}
-    assert ledger.done("cc") == set()
+    assert ledger.done("mndwi", "physical") == {
+        NAME: "aa",
+        "HLS.S30.T15SXR.2021252T163901.v2.0": "aa",
+        "HLS.S30.T15SXR.2021251T163901.v2.0": "bb",
+    }
+    assert ledger.done("fmask", "physical") == {}
+    assert ledger.done("mndwi", "nechad-red") == {}
 
 
 def test_entries_read_back(ledger):
@@ -75,7 +79,7 @@ def test_a_granule_that_can_be_read_at_last_replaces_its_entry(ledger):
     ledger.write([entry(status="set_aside", reason="cut short")])
     assert ledger.write([entry(), entry(OTHER)]).updated == 1
     assert ledger.read()["status"].tolist() == ["estimated", "estimated"]
-    assert ledger.done("aa") == {NAME, OTHER}
+    assert ledger.done("mndwi", "physical") == {NAME: "aa", OTHER: "aa"}
 
 
 def test_maskers_have_entries_of_their_own_and_the_later_of_two_counts(ledger):

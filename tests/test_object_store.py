@@ -69,7 +69,7 @@ def test_a_store_in_s3_is_a_store(bucket, tmp_path):
     pd.testing.assert_frame_equal(far.query(), near.query())
     pd.testing.assert_frame_equal(far.query([REACHES[0]], end="2021-09-06"), near.query([REACHES[0]], end="2021-09-06"))
     pd.testing.assert_frame_equal(far.geo(), near.geo())
-    assert far.ledger.done("h") == {"a"}
+    assert far.ledger.done("m", "r") == {"a": "h"}
     assert far.runs() == near.runs()
     version = far.results.version
     assert far.write(on_tile(rows, "15SXR", 0.3), resolve=resolve).outranked == 12

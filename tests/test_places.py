@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ssc.drafts import drafted
 from ssc.errors import AccessError, InputError, TransientError
-from ssc.places import Place, drafted, told
+from ssc.places import Place, told
 
 
 def test_a_file_reads_back_and_is_listed(tmp_path):

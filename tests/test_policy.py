@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ssc.errors import AccessError, DataError, GridError, InputError, TransientError
+from ssc.ledger import Status
 from tasks import policy
-from tasks.outcome import Outcome, Status
+from tasks.outcome import Outcome
 
 FINE = Outcome(granule="g", status=Status.CLOUDY)
 

@@ -17,12 +17,12 @@ from ssc.bands import SIX, Layer
 from ssc.clear import ClearWaterRule
 from ssc.corridor import draw_corridor
 from ssc.granules import find
+from ssc.ledger import Status
 from ssc.masks import Mask, Masks
 from ssc.pixels import gather_pixels, pool
 from ssc.rasters import open_granule
 from ssc.reaches import read_reaches
 from ssc.results import open_store
-from tasks.outcome import Status
 from tiny import write_reach
 
 RULE = ClearWaterRule()

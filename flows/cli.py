@@ -185,7 +185,9 @@ def report(
     quicklooks: Annotated[
         Path | None, typer.Option(help="Folder of pictures that ssc estimate --quicklooks made.")
     ] = None,
-    insitu: Annotated[Path | None, typer.Option(help="CSV of samples: reach_id, time (UTC), ssc_mg_l.")] = None,
+    insitu: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="CSV of samples: reach_id, time (UTC), ssc_mg_l.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page about a results store."""
     import pandas as pd

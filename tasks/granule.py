@@ -6,6 +6,7 @@ to open (reaches, masker, regressor) is opened once per process.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -28,6 +29,8 @@ from ssc.rows import compose_rows
 from tasks.job import Job, Work, open_masker, open_reaches, open_regressor
 from tasks.outcome import Outcome
 from tasks.quicklooks import write_quicklook
+
+logger = logging.getLogger(__name__)
 
 SEEN_SHARE = 0.5
 """A granule without estimates is "cloudy" when less than this share of its channel pixels was seen, else "no_water"."""
@@ -70,14 +73,15 @@ def _together(
 ) -> tuple[pd.DataFrame, bool]:
     """Rows of the reaches that need the pixels of other tiles too, and whether those could be had.
 
-    A partner that does not read is set aside by its own task; here its pixels are missing, no more.
+    A partner that does not read costs its pixels, no more; the work counts as not done, so a later run tries it again.
     """
     partners = [granule for granule in work.partners if granule.name in names]
     try:
         with ExitStack() as files:
             team = [reader, *(files.enter_context(open_granule(g, threads=job.threads)) for g in partners)]
             parts = [read_corridor(job, member, _corridor(job, member).only(reach_ids)) for member in team]
-    except DataError:
+    except DataError as error:
+        logger.warning("granule=%s does %d reaches without its partners: %s", work.granule.name, len(reach_ids), error)
         return _alone(job, reader, reach_ids), False
     union = joint_grid([member.facts.geobox for member in team])
     corridor = draw_corridor(open_reaches(job.reaches), union, job.corridor, job.cache_folder).only(reach_ids)

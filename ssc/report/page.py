@@ -12,6 +12,7 @@ from typing import Final
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ssc.drafts import drafted
 from ssc.errors import InputError
 from ssc.report import colours, sections
 from ssc.report.frames import Frames
@@ -67,7 +68,9 @@ def write_report(
         simulated=simulated,
         facts=facts,
     )
-    return _replace(Path(out), page)
+    with drafted(Path(out)) as draft:
+        draft.write_text(page, encoding="utf-8")
+    return Path(out)
 
 
 def render(
@@ -128,11 +131,3 @@ def _says_simulated(samples: pd.DataFrame | None) -> bool:
 def _invented(reaches: pd.DataFrame) -> bool:
     """True when a river's name says so, as `ssc.simulate` names its own: no such page must pass for a measurement."""
     return any("(simulated)" in str(name) for name in reaches["river_name"].unique())
-
-
-def _replace(out: Path, page: str) -> Path:
-    """Write beside, then rename: whoever reads sees the old page or the new one."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f".{out.name}.part")
-    draft.write_text(page, encoding="utf-8")
-    return draft.replace(out)

@@ -116,9 +116,19 @@ def explained(error: Exception, href: str, file: str) -> SscError:
     which = told(href, file)
     if "://" not in href:
         return _local(Path(href), which, _reason(error))
-    if found := re.search(r"HTTP response code\D*(\d{3})", _chained(error)):
-        return _answered(int(found[1]), which)
-    return _remote(error, href, which)
+    status = http_status(error)
+    return _remote(error, href, which) if status is None else _answered(status, which)
+
+
+def http_status(error: Exception) -> int | None:
+    """The HTTP status in what GDAL says; None when no server answered. Ports and paths hold numbers too.
+
+    >>> http_status(OSError("HTTP response code: 404"))
+    404
+    >>> http_status(OSError("CURL error: Failed to connect to 127.0.0.1 port 40404 after 0 ms"))
+    """
+    found = re.search(r"HTTP response code(?: on \S+)?: (\d{3})\b", _chained(error))
+    return int(found[1]) if found else None
 
 
 def told(href: str, file: str) -> str:

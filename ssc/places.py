@@ -7,6 +7,7 @@ AWS_ALLOW_HTTP=true when it speaks plain http.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,8 +114,8 @@ def told(uri: str) -> Iterator[None]:
 def _refusal(error: OSError, uri: str) -> SscError:
     """The libraries below tell what happened by words only."""
     text = " ".join(str(error).split())
-    if isinstance(error, PermissionError) or any(word in text for word in ("AccessDenied", "403", "Unauthorized")):
+    if isinstance(error, PermissionError) or re.search(r"AccessDenied|\b403\b|Unauthorized", text):
         return AccessError(f"no permission at {uri}: {text}; check the folder's rights, or the credentials")
-    if any(word in text for word in ("NoSuchBucket", "404", "Bucket not found", "does not exist")):
+    if re.search(r"NoSuchBucket|\b404\b|Bucket not found|does not exist", text):
         return InputError(f"no such place: {uri}: found {text}, wanted an existing bucket")
     return TransientError(f"cannot reach {uri}: {text}")

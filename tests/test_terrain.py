@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -477,6 +478,18 @@ def test_tiles_come_from_a_server_and_missing_ones_are_sea(tmp_path):
 def test_a_server_without_any_of_the_tiles_does_not_cover(tmp_path):
     with served(tmp_path) as url, pytest.raises(DataError, match="covers none"):
         Dem(location=url).on(CHENA)
+
+
+def test_a_port_that_looks_like_a_status_is_none(monkeypatch):
+    """Nobody listens: that is trouble, not open sea, whatever the number of the port."""
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
+    with socket.socket() as bound:
+        for port in range(40400, 40500):
+            with suppress(OSError):
+                bound.bind(("127.0.0.1", port))
+                break
+        with pytest.raises(TransientError, match="port 404"):
+            Dem(location=f"http://127.0.0.1:{bound.getsockname()[1]}").on(CHENA)
 
 
 def test_a_server_that_refuses_or_fails_is_told_apart(tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from rasterio.errors import RasterioIOError, WarpOperationError
 from rasterio.warp import Resampling, reproject
 
 from ssc.errors import AccessError, DataError, InputError, TransientError
-from ssc.gdal import configured
+from ssc.gdal import configured, http_status
 
 logger = logging.getLogger(__name__)
 
@@ -174,8 +174,9 @@ def _warp(source: str, grid: GeoBox, elevation: NDArray[np.float32]) -> None:
             with rasterio.open(source) as raster:
                 _warp_open(raster, grid, elevation)
         except (RasterioIOError, WarpOperationError) as error:
-            if not _is_absent(source, str(error)):
-                raise _told(source, str(error)) from error
+            status = http_status(error) if "://" in source else None
+            if status != 404:
+                raise _told(source, str(error), status) from error
 
 
 def _warp_open(raster: rasterio.DatasetReader, grid: GeoBox, elevation: NDArray[np.float32]) -> None:
@@ -193,15 +194,11 @@ def _warp_open(raster: rasterio.DatasetReader, grid: GeoBox, elevation: NDArray[
     )
 
 
-def _is_absent(source: str, message: str) -> bool:
-    return "://" in source and "404" in message
-
-
-def _told(source: str, message: str) -> DataError | AccessError | TransientError:
+def _told(source: str, message: str, status: int | None = None) -> DataError | AccessError | TransientError:
     """The error of ours that a GDAL message amounts to."""
     text = f"cannot read elevation {source}: {message}"
     if "://" not in source:
         return DataError(f"{text}; wanted a georeferenced raster")
-    if "401" in message or "403" in message:
+    if status in {401, 403}:
         return AccessError(f"{text}; wanted a location open to anonymous readers")
     return TransientError(f"{text}; try again")

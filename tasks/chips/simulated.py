@@ -1,0 +1,129 @@
+"""Chips of simulated basins: every label known, wherever it can be seen.
+
+Each basin (a seed) is one region: its landscape is seen on several days by different satellites under random skies, and
+sometimes far more turbid than the simulator's rivers are by themselves, so that bright brown water is nothing strange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.chips import UNKNOWN, Chip
+from ssc.bands import SIX
+from ssc.masks import Mask
+from ssc.simulate import Scene, observation, surface, truth
+from ssc.simulate.memory import landscape
+from ssc.simulate.overpass import overpass, sun_over
+from ssc.simulate.scene import observe
+from ssc.simulate.seeds import stream
+from tasks.chips.skies import random_weather
+
+SOURCE: Final = "simulated"
+TILES: Final = (
+    "13TDM",
+    "45RVM",
+    "19HCC",
+    "48PWV",
+    "33NVE",
+    "20LMQ",
+    "35UQR",
+    "52SCG",
+    "06WVS",
+    "15SXR",
+    "38KNE",
+    "55HBU",
+)
+"""Grids and suns of both hemispheres, 0 to 65 degrees of latitude."""
+TEST_TILES: Final = ("11SKU", "36MZE", "21JVH", "43SGT", "58VDL")
+"""Kept for tests: other suns, and with other seeds other terrain."""
+LOWEST_SUN_DEG: Final = 76.0
+"""HLS holds no scene with the sun lower (User Guide v2.0: zenith above 76 degrees is not processed)."""
+HIDDEN: Final = 0.6
+"""Where a cloud hides this share of the ground's signal, what lies below is UNKNOWN."""
+LOADED_SHARE, MOST_TURBID_MG_L = 0.4, 4000.0
+"""Share of passes in which the rivers carry another load than the simulator's own, and the most they may."""
+_PLATFORMS: Final = ("L8", "L9", "S2A", "S2B")
+
+
+def simulated_chips(
+    seed: int, *, size: int = 256, land: int = 512, passes: int = 5, tiles: tuple[str, ...] = TILES
+) -> Iterator[Chip]:
+    """Every chip of one basin.
+
+    Args:
+        seed: Of the basin; with the same arguments always the same chips.
+        size: Pixels per side of a chip.
+        land: Pixels per side of the landscape; chips are cut from it edge to edge.
+        passes: Overpasses, each on another day under another sky.
+        tiles: One is drawn; it sets the sun.
+    """
+    rng = stream(seed, "chips")
+    tile = str(rng.choice(tiles))
+    for number in range(passes):
+        scene = random_scene(seed, land, tile, stream(seed, "chips", number))
+        yield from cut(scene, size, region=f"basin {seed}")
+
+
+def random_scene(seed: int, size: int, tile: str, rng: np.random.Generator) -> Scene:
+    """One overpass of a basin on a random day; drawn again while the sun stands too low for HLS."""
+    ground = landscape(seed=seed, size=size, tile=tile)
+    while True:
+        day = date(2023, 1, 1) + timedelta(days=int(rng.integers(730)))
+        passing = overpass(tile, ground.geobox, day, str(rng.choice(_PLATFORMS)), seed)
+        if sun_over(ground.geobox, passing.sensed).zenith <= LOWEST_SUN_DEG:
+            return _loaded(observe(ground, passing, random_weather(rng)), rng)
+
+
+def cut(scene: Scene, size: int, *, region: str) -> Iterator[Chip]:
+    """The chips of one scene, edge to edge, those without any data left out."""
+    seen, known, sediment = observation(scene), labels(scene), truth.ssc(scene)
+    rows, cols = scene.landscape.shape
+    for row in range(0, rows - size + 1, size):
+        for col in range(0, cols - size + 1, size):
+            here = (slice(row, row + size), slice(col, col + size))
+            if seen.valid[here].mean() < 0.05:
+                continue
+            yield Chip(
+                bands=SIX,
+                reflectance=seen.reflectance[:, *here],
+                labels=known[:, *here],
+                product=scene.passing.product,
+                source=SOURCE,
+                region=region,
+                scene=f"{scene.passing.granule.name} of {region}",
+                simulated=True,
+                fmask=seen.fmask[here],
+                ssc=sediment[here],
+            )
+
+
+def labels(scene: Scene) -> NDArray[np.uint8]:
+    """(5, H, W) labels: the truth, but UNKNOWN where it cannot be seen or there are no data.
+
+    What lies under thick cloud is UNKNOWN; so is terrain shadow under any cloud or cloud shadow, which hides it.
+    """
+    masks = truth.masks(scene)
+    known = masks.stack.astype(np.uint8)
+    hidden = scene.sky.opacity > HIDDEN
+    known[np.ix_([Mask.WATER, Mask.SNOW_ICE])] = np.where(hidden, UNKNOWN, known[[Mask.WATER, Mask.SNOW_ICE]])
+    unlit = masks[Mask.CLOUD] | masks[Mask.CLOUD_SHADOW]
+    known[Mask.TERRAIN_SHADOW][unlit] = UNKNOWN
+    known[:, ~masks.valid] = UNKNOWN
+    return known
+
+
+def _loaded(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The same scene with another load in its rivers, one factor for all of them."""
+    if rng.random() > LOADED_SHARE:
+        return scene
+    most = MOST_TURBID_MG_L / max(float(scene.load.ssc.max()), 1.0)
+    factor = min(float(np.exp(rng.normal(0.8, 1.2))), most)
+    load = replace(scene.load, mineral=scene.load.mineral * factor, organic=scene.load.organic * min(factor, 3.0))
+    day = scene.passing.sensed.date().isoformat()
+    return replace(scene, load=load, ground=surface.settle(scene.landscape, load, scene.weather, day))

@@ -3,9 +3,9 @@
     network = build_network(NetworkConfig(encoder="mobilenetv4_conv_small"))
     logits = network(reflectance)                 (B, 6, H, W) reflectance, NaN = no data -> (B, 5, H, W)
 
-Any timm encoder with a feature pyramid serves (convolutional ones take any size; transformers as timm builds them). Where
-the published networks end transformers in one vector, here every level of the pyramid is decoded densely. The five heads are
-rows of one 1x1 convolution over shared features: the published heads cost more than their backbones.
+Any encoder with a feature pyramid serves (`models.encoders`). Where the published networks end transformers in one
+vector, here every level of the pyramid is decoded densely. The five heads are rows of one 1x1 convolution over shared
+features: the published heads cost more than their backbones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """From reflectance to what a network sees: one fixed physical scaling, the same for every pixel of every granule.
 
 The published networks stretch each chip between its own extremes, so one hot pixel changes all others and neighbouring
-windows disagree; those conventions live in `models.published.preparation`. Here a reflectance always gives the same number.
+windows disagree; those conventions live in `models.published.preparation`. Here the same reflectance always gives the
+same number.
 """
 
 from __future__ import annotations

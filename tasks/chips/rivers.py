@@ -1,17 +1,17 @@
 """Real HLS L30 river chips with noisy labels, under their own sky and under simulated ones.
 
-The set (128 x 128 px, `images/NNN.tif` with seven bands, Fmask, heights, land cover, water occurrence; `labels/NNN.png` with
-hand-drawn or inherited water) was published without dates or positions. Its labels are noisy, so they are taken as partial:
+The set (128 x 128 px, `images/NNN.tif` with seven bands, Fmask, heights, land cover, water occurrence; `labels/NNN.png`
+with binary water) was published without dates or positions. Its labels are noisy, so they are taken as partial:
 
-- WATER: the label where it agrees with the water index or with Fmask over the chip as a whole, and elsewhere only pixel by
-  pixel where label and index say the same; the rest is UNKNOWN. Under thick simulated cloud UNKNOWN.
-- CLOUD, CLOUD_SHADOW: Fmask's cloud and shadow are UNKNOWN (they are mostly roofs, sand and wet soil here), the rest is clear;
-  what a simulated sky adds is known.
+- WATER: the label where it agrees with the water index or with Fmask over the chip as a whole, and elsewhere only pixel
+  by pixel where label and index say the same; the rest is UNKNOWN. Under thick simulated cloud UNKNOWN.
+- CLOUD, CLOUD_SHADOW: Fmask's cloud and shadow are UNKNOWN (they are mostly roofs, sand and wet soil here), the rest is
+  clear; what a simulated sky adds is known.
 - SNOW_ICE: Fmask's snow is snow only where it is bright and not labelled water (turbid rivers often pass for snow).
 - TERRAIN_SHADOW: not there in flat country, UNKNOWN in hills.
 
-A simulated sky on a real surface teaches clouds over surfaces that no simulator draws. Such chips count as simulated in part:
-`source` says "hls-l30-river-chips" or "hls-l30-river-chips + simulated sky".
+A simulated sky on a real surface teaches clouds over surfaces that no simulator draws. Such chips count as simulated in
+part: `source` says "hls-l30-river-chips" or "hls-l30-river-chips + simulated sky".
 """
 
 from __future__ import annotations

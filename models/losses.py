@@ -11,7 +11,6 @@ with chips that know all. `published_bce` and `adaptive_maxpool` are the losses 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import torch
@@ -47,7 +46,9 @@ def bce(
             mean over processes, so that the mean of their losses is the mean over all pixels.
     """
     weight = None if positive_weight is None else positive_weight.view(-1, 1, 1)
-    cost = F.binary_cross_entropy_with_logits(logits, (labels == 1).to(logits.dtype), reduction="none", pos_weight=weight)
+    cost = F.binary_cross_entropy_with_logits(
+        logits, (labels == 1).to(logits.dtype), reduction="none", pos_weight=weight
+    )
     return _mean_known(cost, labels, known)
 
 
@@ -126,12 +127,3 @@ def _neighbourhood_maximum(cost: Tensor) -> Tensor:
 def _mean_known(cost: Tensor, labels: Tensor, known: Tensor | None) -> Tensor:
     counted = torch.where(labels == UNKNOWN, 0.0, cost).sum(dim=(0, 2, 3))
     return counted / (known_pixels(labels) if known is None else known).clamp(min=1e-6)
-
-
-def per_task_weight(weights: dict[str, float], tasks: tuple[str, ...]) -> Tensor | None:
-    """(T,) positive weights in the order of the tasks, None when all are 1."""
-    values = [weights.get(task, 1.0) for task in tasks]
-    return None if set(values) <= {1.0} else torch.tensor(values)
-
-
-_ = partial

@@ -1,0 +1,1 @@
+"""Training chips from data sets of others and from OPERA's surface water product."""

@@ -17,7 +17,7 @@ from ssc.errors import InputError
 
 PRECISIONS: Final = ("auto", "fp32", "bf16")
 MAY_CHANGE: Final = ("chips", "out", "device", "precision", "workers", "resume", "save_every")
-"""Settings that a run may be taken up with otherwise than it began. Folders may have moved: their index may not change."""
+"""Settings with which a run may go on otherwise than it began. Folders may have moved, not the index of their chips."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
 
 
 def device_kind(asked: str) -> str:
-    """ "cuda" or "cpu".
+    """What to compute on, cuda or cpu.
 
     Raises:
         InputError: Neither, or no GPU where one is wanted.

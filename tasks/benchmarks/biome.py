@@ -7,8 +7,8 @@ Read as USGS packs it (doi 10.5066/F7251GDH), one folder per scene, and as Torch
                           LC80420082013220LGN00_fixedmask.img + .hdr      LC80420082013220LGN00_fixedmask.TIF
 
 Bands are Level-1 digital numbers, made TOA reflectance here (not surface reflectance). Mask codes: 0 fill, 64 cloud
-shadow, 128 clear, 192 thin cloud, 255 cloud. Shadow was drawn in a part of the scenes only: a scene whose whole mask knows no 64
-says nothing about shadow, so its shadow labels are UNKNOWN. All chips are "test".
+shadow, 128 clear, 192 thin cloud, 255 cloud. Shadow was drawn in a part of the scenes only: a scene whose whole mask
+knows no 64 says nothing about shadow, so its shadow labels are UNKNOWN. All chips are "test".
 Sources of the format: USGS, Landsat 8 Cloud Cover Assessment Validation Data; TorchGeo, l8biome.py.
 """
 

@@ -35,6 +35,8 @@ NAMES: Final = tuple(mask.name.lower() for mask in Mask)
 METRICS: Final = ("precision", "recall", "f1", "iou", "accuracy", "balanced_accuracy")
 LEVEL: Final = 0.9
 """Share of resamples inside an interval."""
+FEWEST_SCENES: Final = 3
+"""Resamples of one or two scenes repeat them: an interval would look certain where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -251,7 +253,9 @@ def intervals(by_scene: Confusion, names: Sequence[str], *, n: int = 1000, seed:
     drawn = Confusion(counts=resample(by_scene.counts, n=n, seed=seed))
     columns: dict[str, Ratios] = {}
     for metric in METRICS:
-        columns[f"{metric}_lo"], columns[f"{metric}_hi"] = percentiles(getattr(drawn, metric))
+        telling = by_scene.pixels if metric == "accuracy" else by_scene.support
+        ends = percentiles(getattr(drawn, metric), (telling > 0).sum(axis=0))
+        columns[f"{metric}_lo"], columns[f"{metric}_hi"] = ends
     return pd.DataFrame(columns, index=pd.Index(names, name="mask"))
 
 
@@ -265,9 +269,14 @@ def resample(counts: Counts, *, n: int, seed: int) -> Counts:
     return np.asarray(sums.reshape(n, *counts.shape[1:]), dtype=np.int64)
 
 
-def percentiles(values: Ratios) -> tuple[Ratios, Ratios]:
-    """Ends of the 90 % interval along the first axis, NaN left out; NaN where nothing is left."""
-    empty = ~np.isfinite(values).any(axis=0)
+def percentiles(values: Ratios, scenes: Counts) -> tuple[Ratios, Ratios]:
+    """Ends of the 90 % interval along the first axis.
+
+    Args:
+        values: (n, ...) of n resamples, NaN left out.
+        scenes: (...) scenes that tell anything; with fewer than `FEWEST_SCENES` the ends are NaN.
+    """
+    empty = ~np.isfinite(values).any(axis=0) | (scenes < FEWEST_SCENES)
     if len(values) == 0:
         return np.full(empty.shape, np.nan), np.full(empty.shape, np.nan)
     ends = np.nanquantile(np.where(empty, 0.0, values), ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)

@@ -230,7 +230,7 @@ def test_intervals_cover_what_is_true_about_as_often_as_they_say():
     for run in range(runs):
         concentrated = rng.dirichlet(share * 12, size=scenes)  # scenes differ, as images do
         counts = np.stack([rng.multinomial(5000, p) for p in concentrated])[:, None]
-        low, high = percentiles(Confusion(counts=resample(counts, n=300, seed=run)).f1)
+        low, high = percentiles(Confusion(counts=resample(counts, n=300, seed=run)).f1, np.array([scenes]))
         covered += int(low[0] <= 2 * 0.25 / (2 * 0.25 + 0.15) <= high[0])
     assert 0.82 <= covered / runs <= 0.96
 
@@ -246,9 +246,22 @@ def test_intervals_are_the_same_for_the_same_seed_and_hold_the_score():
     assert list(first.index) == list(NAMES)
 
 
-def test_one_scene_has_no_interval():
-    table = bootstrap([tallied(*noisy())], 0.5, n=50)
+@pytest.mark.parametrize("scenes", [1, 2])
+def test_one_or_two_scenes_have_no_interval(scenes):
+    table = bootstrap([tallied(*noisy(seed)) for seed in range(scenes)], 0.5, n=50)
     assert table.isna().all(axis=None)
+
+
+def test_scenes_that_tell_nothing_of_a_mask_make_no_interval_of_it():
+    tallies = []
+    for seed in range(6):
+        probability, labels = noisy(seed, (5, 20, 20))
+        labels[Mask.SNOW_ICE] = 0 if seed > 1 else labels[Mask.SNOW_ICE]
+        tallies.append(tallied(probability, labels))
+    table = bootstrap(tallies, 0.5, n=50)
+    assert np.isnan(table.loc["snow_ice", "f1_lo"])
+    assert table.loc["snow_ice", "accuracy_lo"] < table.loc["snow_ice", "accuracy_hi"]  # all six tell of that
+    assert np.isfinite(table.loc["water", "f1_lo"])
 
 
 # The published evaluation

@@ -46,7 +46,7 @@ class Neural(Protocol):
 
     @property
     def card(self) -> Any:
-        """With `tasks`, the masks the network knows."""
+        """With `tasks`, the masks the network knows, and `bands`, those it needs."""
         ...
 
 
@@ -87,9 +87,12 @@ def legacy(name: str) -> ChipMasker:
 
 
 def neural(masker: Neural) -> ChipMasker:
-    """A neural masker with the thresholds of its card."""
+    """A neural masker with the thresholds of its card; chips that lack one of its bands it does not judge."""
+    needed = set(masker.card.bands)
 
-    def answer(chip: Chip) -> Probabilities:
+    def answer(chip: Chip) -> Probabilities | None:
+        if not needed <= set(chip.bands):
+            return None
         return masker(chip.reflectance, bands=chip.bands, product=chip.product)
 
     return ChipMasker(answer=answer, tasks=tuple(masker.card.tasks), thresholds=masker.thresholds)

@@ -152,7 +152,7 @@ def _refit(
     own: Mapping[str, NDArray[np.float64]],
     tell: Callable[[dict[str, Any]], None],
 ) -> dict[str, NDArray[np.float64]]:
-    """Best thresholds of the maskers that have any choice; their own for masks that are nowhere in these chips."""
+    """Best thresholds of the maskers that have any choice; their own for masks they do not tell or that are nowhere."""
     tallies = {name: Tally() for name, masker in maskers.items() if masker.soft}
     for place in range(len(chips)):
         chip = chips[place]
@@ -161,10 +161,11 @@ def _refit(
             if answer is not None:
                 tally.add(answer, chip.labels)
         tell({"stage": "thresholds", "done": place + 1, "total": len(chips)})
-    return {
-        name: np.where(tally.counts[:, 1].sum(axis=-1) > 0, best_thresholds(tally), own[name])
-        for name, tally in tallies.items()
-    }
+    chosen = {}
+    for name, tally in tallies.items():
+        told = np.isin(list(Mask), maskers[name].tasks) & tally.counts[:, 1].any(axis=-1)
+        chosen[name] = np.where(told, best_thresholds(tally), own[name])
+    return chosen
 
 
 def _own_thresholds(masker: ChipMasker) -> NDArray[np.float64]:

@@ -140,6 +140,7 @@ def test_a_network_is_asked_with_its_bands_and_product():
 
         class card:  # noqa: N801  # stands for an attribute
             tasks = (Mask.WATER, Mask.CLOUD)
+            bands = (Band.BLUE, Band.NIR)
 
         def __call__(self, reflectance, *, bands, product):
             assert (tuple(bands), product) == (SIX, Product.S30)
@@ -149,6 +150,7 @@ def test_a_network_is_asked_with_its_bands_and_product():
     answer = masker(flat_chip(product=Product.S30))
     assert answer == pytest.approx(0.2)
     assert masker.tasks == (Mask.WATER, Mask.CLOUD)
+    assert masker(flat_chip(bands=(Band.RED,), reflectance=np.full((1, 4, 4), 0.1, np.float32))) is None
     expected = [True, bool(np.float32(0.02) * 10 > np.float32(0.2)), False, False, False]
     assert found_at(answer, masker.thresholds)[:, 0, 0].tolist() == expected
 
@@ -398,8 +400,18 @@ def test_thresholds_are_refitted_on_other_chips(simulated, tmp_path):
         return 2 * (found & there).sum() / (found.sum() + there.sum())
 
     assert f1(chosen) == max(f1(k / 1000) for k in range(1, 1000))
-    nowhere = [mask for mask in Mask if not (val[0].labels[mask] == 1).any()]
-    assert (refitted.thresholds["bright"][nowhere] == 0.9).all()
+    untold = [Mask.CLOUD_SHADOW, Mask.SNOW_ICE, Mask.TERRAIN_SHADOW]
+    assert (refitted.thresholds["bright"][untold] == 0.9).all()
+
+
+def test_a_threshold_stays_where_the_other_chips_have_nothing_of_the_kind(simulated, tmp_path):
+    card = ChipMasker(answer=brightness, thresholds=np.full(5, 0.9))
+    options = Options(baselines=(), resamples=10, pictures=0)
+    report = evaluate(
+        {"bright": card}, Listed(simulated[:1]), out=tmp_path, seed=0, refit_on=Listed([flat_chip()]), options=options
+    )
+    assert report.thresholds["bright"][Mask.WATER] != 0.9
+    assert (report.thresholds["bright"][Mask.CLOUD :] == 0.9).all()
 
 
 def test_thresholds_are_not_chosen_on_what_is_scored(simulated, tmp_path):

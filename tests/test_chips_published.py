@@ -345,9 +345,11 @@ def test_only_an_array_of_texts_is_taken(thing, protocol):
     [
         b"cposix\nsystem\n(S'true'\ntR.",
         b"(S'true'\niposix\nsystem\n.",
-        b"\x80\x04\x8c\x05posix\x8c\x06system\x93]\x8c\x01a\x61\x85b.",
-        b"\x80\x04]\x8c\x01a\x61\x85b.trailing",
-        b"\x80\x04]\x8c\x01a\x61\x85b",
+        b"\x80\x04\x8c\x05posix\x8c\x06system\x93]\x8c\x01aatb.",
+        b"\x80\x02cposix\nsystem\n]X\x01\x00\x00\x00aatb.",
+        b"\x80\x04]\x8c\x01aa\x8c\x04true\x85Rtb.",
+        b"\x80\x04]\x8c\x01aatR.",
+        b"\x80\x04]\x8c\x01aatb",
         b"\x80\x02]X\xff\xff\xff\x7fa",
         b"\x80\x04h\x05.",
         b"\x80\x04\x82\x01.",
@@ -357,7 +359,13 @@ def test_only_an_array_of_texts_is_taken(thing, protocol):
 )
 def test_hand_written_pickles_are_refused(pickled):
     with pytest.raises(DataError, match="wanted"):
-        texts_of(pickled, 2)
+        texts_of(pickled, 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_list_of_another_length_than_the_header_says_is_refused(count):
+    with pytest.raises(DataError, match=f"found 2 texts .*wanted {count}"):
+        texts_of(pickle.dumps(np.array(["a", "b"], object)), count)
 
 
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]))), protocol=st.integers(2, 5))

@@ -1,0 +1,133 @@
+"""Chips that we make: simulated basins, real rivers under simulated skies, and the folder of all of them."""
+
+import numpy as np
+import pytest
+
+from models.chips import UNKNOWN, ChipFolder
+from scenes import scene
+from ssc.bands import SIX, Band
+from ssc.errors import DataError, InputError
+from ssc.masks import Mask
+from ssc.simulate.sediment import HIGHEST
+from ssc.simulate.seeds import stream
+from ssc.simulate.weather import BROKEN, SWATH_EDGE, WINTER
+from tasks.chips import rivers
+from tasks.chips.build import Recipe, build
+from tasks.chips.simulated import HIDDEN, LOWEST_SUN_DEG, TEST_TILES, TILES, cut, labels, random_scene, simulated_chips
+
+
+@pytest.fixture(scope="session")
+def river_folder(shared):
+    return shared / "data" / "hls_l30_river_chips"
+
+
+@pytest.mark.parametrize("weather", [BROKEN, WINTER, SWATH_EDGE], ids=lambda weather: weather.name)
+def test_simulated_labels_are_the_truth_where_it_can_be_seen(weather):
+    example = scene(seed=11, weather=weather)
+    known, stack = labels(example.scene), example.masks.stack
+    told = known != UNKNOWN
+    assert np.array_equal(known[told] == 1, stack[told])
+    assert not told[:, ~example.masks.valid].any()
+    hidden = example.scene.sky.opacity > HIDDEN
+    assert not told[Mask.WATER][hidden].any()
+    assert told[Mask.CLOUD][example.masks.valid].all()
+    assert told[Mask.WATER][example.masks.valid & ~hidden].all()
+
+
+def test_a_basin_gives_the_same_chips_again_and_another_basin_others():
+    first, again, other = (list(simulated_chips(seed, size=64, land=128, passes=2)) for seed in (21, 21, 22))
+    assert len(first) == len(again) > 0
+    for one, two in zip(first, again, strict=True):
+        assert np.array_equal(one.reflectance, two.reflectance, equal_nan=True)
+        assert np.array_equal(one.labels, two.labels)
+    assert {chip.region for chip in first}.isdisjoint(chip.region for chip in other)
+    assert all(chip.simulated and chip.reflectance.shape == (6, 64, 64) for chip in first)
+
+
+def test_chips_of_a_scene_cover_it_edge_to_edge():
+    example = scene(seed=11, weather=BROKEN)
+    parts = list(cut(example.scene, 128, region="basin 11"))
+    rows = [np.concatenate([part.reflectance for part in parts[i : i + 2]], axis=2) for i in (0, 2)]
+    assert np.array_equal(np.concatenate(rows, axis=1), example.observation.reflectance)
+
+
+def test_the_sun_stands_where_hls_has_scenes_and_rivers_get_very_turbid():
+    made = [random_scene(40 + n, 128, "06WVS", stream(n, "a test")) for n in range(12)]
+    assert max(scene.sun.zenith for scene in made) <= LOWEST_SUN_DEG
+    assert max(scene.load.ssc.max() for scene in made) > HIGHEST  # which no river of the simulator's own reaches
+    assert set(TEST_TILES).isdisjoint(TILES)
+
+
+def test_river_chips_for_tests_stay_out_of_training(river_folder, tmp_path):
+    counts = build(tmp_path / "chips", Recipe(rivers=river_folder, skies=1, size=128))
+    index = ChipFolder(tmp_path / "chips").index
+    number = index["region"].str.removeprefix("river chip ").astype(int)
+    assert set(number[index["split"] == "test"]) == {n for n in rivers.numbers(river_folder) if n % 5 == 1}
+    assert set(number[index["split"] != "test"]).isdisjoint(number[index["split"] == "test"])
+    assert counts == {
+        f"{source}, {split}": n for (source, split), n in index.groupby(["source", "split"]).size().items()
+    }
+    real = index[index["source"] == rivers.SOURCE]
+    assert not real["simulated"].any()
+    assert index[index["source"] == rivers.SKY_SOURCE]["simulated"].all()
+    assert set(index[index["source"] == rivers.SKY_SOURCE]["split"]) == {"train"}
+
+
+def test_water_of_a_good_chip_is_its_label_and_of_a_bad_one_what_two_agree_on(river_folder):
+    seen = {"good": 0, "bad": 0}
+    for number in rivers.numbers(river_folder)[:40]:
+        raw = rivers.read_river_chip(river_folder, number)
+        known = rivers.partial_labels(raw)[Mask.WATER]
+        valid = np.isfinite(raw.reflectance).all(axis=0)
+        told = known != UNKNOWN
+        assert np.array_equal(known[told] == 1, raw.water[told])
+        green, swir = raw.reflectance[SIX.index(Band.GREEN)], raw.reflectance[SIX.index(Band.SWIR1)]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            index = (green - swir) / (green + swir) > 0.124
+        if (told == valid).all():
+            seen["good"] += 1
+        else:
+            seen["bad"] += 1
+            assert (index == raw.water)[told].all()
+    assert min(seen.values()) > 3
+
+
+def test_a_simulated_sky_changes_what_it_covers_and_nothing_else(river_folder):
+    raw = rivers.read_river_chip(river_folder, 2)
+    known = rivers.partial_labels(raw)
+    cloudy = 0
+    for number in range(12):
+        seen, told = rivers.under_sky(raw.reflectance, known, stream(5, "sky", number))
+        cloud, shadow, snow = (told[mask] == 1 for mask in (Mask.CLOUD, Mask.CLOUD_SHADOW, Mask.SNOW_ICE))
+        if snow.sum() > (known[Mask.SNOW_ICE] == 1).sum():
+            continue
+        cloudy += bool(cloud.sum() > 100)
+        blue, swir = SIX.index(Band.BLUE), SIX.index(Band.SWIR1)
+        dark = shadow & (raw.reflectance[swir] > 0.1)
+        assert (seen[swir] < 0.9 * raw.reflectance[swir])[dark].all()
+        assert (seen[blue][cloud] > raw.reflectance[blue][cloud] + 0.01).mean() > 0.95 or not cloud.any()
+        assert not (cloud & shadow).any()
+    assert cloudy >= 3
+
+
+def test_what_is_wrong_with_river_chips_is_said(tmp_path, river_folder):
+    with pytest.raises(InputError, match="no river chips in"):
+        rivers.numbers(tmp_path)
+    with pytest.raises(DataError, match=r"river chip 9999 in .*cannot be read"):
+        rivers.read_river_chip(river_folder, 9999)
+
+
+def test_a_recipe_without_anything_or_half_a_pair_is_refused(tmp_path):
+    with pytest.raises(InputError, match="nothing to make chips of"):
+        build(tmp_path / "a", Recipe())
+    with pytest.raises(InputError, match="found one of the two"):
+        build(tmp_path / "b", Recipe(basins=1, dswx=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_basins_for_tests_are_all_in_the_split_test(tmp_path):
+    told = []
+    counts = build(tmp_path / "c", Recipe(basins=2, seed=70, testing=True), report=lambda *facts: told.append(facts))
+    assert set(counts) == {"simulated, test"}
+    assert told == [("simulated basins", 0, 2), ("simulated basins", 1, 2)]
+    assert len(ChipFolder(tmp_path / "c").split("test")) == counts["simulated, test"]

@@ -68,9 +68,15 @@ class Chip:
 class Chips(Protocol):
     """Any set of chips."""
 
-    bands: tuple[Band, ...]
-    index: pd.DataFrame
-    """One row per chip, numbered from 0: source, product, region, scene, split, simulated."""
+    @property
+    def bands(self) -> tuple[Band, ...]:
+        """Of every chip."""
+        ...
+
+    @property
+    def index(self) -> pd.DataFrame:
+        """One row per chip, numbered from 0: source, product, region, scene, split, simulated."""
+        ...
 
     def __len__(self) -> int:
         """How many."""
@@ -223,8 +229,13 @@ class ChipWriter:
         self._lines.append({name: getattr(chip, name, split) for name in _COLUMNS})
 
     def finish(self) -> None:
-        """Cut the arrays to length, write the index, and last the facts, without which a folder does not open."""
+        """Cut the arrays to length, write the index, and last the facts, without which a folder does not open.
+
+        Nothing is written where nothing was added.
+        """
         count = len(self._lines)
+        if count == 0:
+            return
         for name in list(self._arrays):
             self._resize(name, count)
         pd.DataFrame(self._lines, columns=list(_COLUMNS)).to_csv(self.folder / "index.csv", index=False)

@@ -11,7 +11,7 @@ from typing import Final
 
 from models.chips import Chip, ChipWriter
 from ssc.bands import SIX
-from ssc.errors import InputError
+from ssc.errors import DataError, InputError
 from ssc.granules import find
 from tasks.chips import rivers
 from tasks.chips.opera import write_opera_chips
@@ -53,6 +53,7 @@ def build(out: Path, recipe: Recipe, *, made_by: str = "", report: Report | None
 
     Raises:
         InputError: An empty recipe, granules without DSWx or the other way, a folder that holds chips already.
+        DataError: Not one chip could be made.
     """
     _check(recipe)
     tell = report or _silent
@@ -63,6 +64,8 @@ def build(out: Path, recipe: Recipe, *, made_by: str = "", report: Report | None
             counts[f"{chip.source}, {split}"] += 1
         if recipe.dswx is not None:
             counts.update(_labelled_by_dswx(writer, recipe, recipe.dswx, tell))
+    if len(writer) == 0:
+        raise DataError(f"no chips made in {out}: found {dict(counts)}, wanted at least one")
     return dict(counts)
 
 

@@ -46,8 +46,10 @@ LOWEST_SUN_DEG: Final = 76.0
 """HLS holds no scene with the sun lower (User Guide v2.0: zenith above 76 degrees is not processed)."""
 HIDDEN: Final = 0.6
 """Where a cloud hides this share of the ground's signal, what lies below is UNKNOWN."""
-LOADED_SHARE, MOST_TURBID_MG_L = 0.4, 4000.0
+LOADED_SHARE, MOST_TURBID_MG_L = 0.5, 5000.0
 """Share of passes in which the rivers carry another load than the simulator's own, and the most they may."""
+LOW_SUN_SHARE, LOW_SUN_DEG = 0.4, 52.0
+"""Share of passes for which a low sun is looked for (in vain near the equator): terrain shadow is rare otherwise."""
 _PLATFORMS: Final = ("L8", "L9", "S2A", "S2B")
 
 
@@ -71,13 +73,13 @@ def simulated_chips(
 
 
 def random_scene(seed: int, size: int, tile: str, rng: np.random.Generator) -> Scene:
-    """One overpass of a basin on a random day; drawn again while the sun stands too low for HLS."""
+    """One overpass of a basin on a random day of two years on which the sun stands high enough for HLS."""
     ground = landscape(seed=seed, size=size, tile=tile)
-    while True:
-        day = date(2023, 1, 1) + timedelta(days=int(rng.integers(730)))
-        passing = overpass(tile, ground.geobox, day, str(rng.choice(_PLATFORMS)), seed)
-        if sun_over(ground.geobox, passing.sensed).zenith <= LOWEST_SUN_DEG:
-            return _loaded(observe(ground, passing, random_weather(rng)), rng)
+    passes = [overpass(tile, ground.geobox, day, str(rng.choice(_PLATFORMS)), seed) for day in _days(rng, 40)]
+    suns = np.array([sun_over(ground.geobox, passing.sensed).zenith for passing in passes])
+    wanted = LOW_SUN_DEG if rng.random() < LOW_SUN_SHARE and (suns > LOW_SUN_DEG).any() else 0.0
+    chosen = np.flatnonzero((suns <= LOWEST_SUN_DEG) & (suns >= wanted))[0]
+    return _loaded(observe(ground, passes[chosen], random_weather(rng)), rng)
 
 
 def cut(scene: Scene, size: int, *, region: str) -> Iterator[Chip]:
@@ -118,12 +120,16 @@ def labels(scene: Scene) -> NDArray[np.uint8]:
     return known
 
 
+def _days(rng: np.random.Generator, count: int) -> list[date]:
+    return [date(2023, 1, 1) + timedelta(days=int(days)) for days in rng.integers(730, size=count)]
+
+
 def _loaded(scene: Scene, rng: np.random.Generator) -> Scene:
     """The same scene with another load in its rivers, one factor for all of them."""
     if rng.random() > LOADED_SHARE:
         return scene
     most = MOST_TURBID_MG_L / max(float(scene.load.ssc.max()), 1.0)
-    factor = min(float(np.exp(rng.normal(0.8, 1.2))), most)
+    factor = min(float(np.exp(rng.normal(1.2, 1.2))), most)
     load = replace(scene.load, mineral=scene.load.mineral * factor, organic=scene.load.organic * min(factor, 3.0))
     day = scene.passing.sensed.date().isoformat()
     return replace(scene, load=load, ground=surface.settle(scene.landscape, load, scene.weather, day))

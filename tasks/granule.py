@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from ssc.bands import SIX
 from ssc.corridor import Corridor, draw_corridor
 from ssc.errors import DataError
 from ssc.ledger import Status
-from ssc.observation import Reader, Window
+from ssc.observation import Observation, Reader, Window
 from ssc.pixels import ReachPixels, gather_pixels, pool
 from ssc.pooling import joint_grid, pool_tiles
 from ssc.provenance import code_version
@@ -117,13 +118,27 @@ def read_corridor(job: Job, reader: Reader, corridor: Corridor, *, look: str | N
         cores = [Window.whole(shape)] if look is not None else [Window(row=0, col=0, height=1, width=1)]
     angles = reader.angles()
     parts = []
-    for core in cores:
-        observation = reader.read(SIX, core.padded(halo, shape))
-        masks = masker(observation)
-        parts.append(gather_pixels(observation, masks, corridor, core, angles, job.clear))
-        if look is not None:
-            write_quicklook(Path(look), observation, masks, open_reaches(job.reaches), job.clear)
+    with closing(read_ahead(reader, [core.padded(halo, shape) for core in cores])) as observations:
+        for core, observation in zip(cores, observations, strict=True):
+            masks = masker(observation)
+            parts.append(gather_pixels(observation, masks, corridor, core, angles, job.clear))
+            if look is not None:
+                write_quicklook(Path(look), observation, masks, open_reaches(job.reaches), job.clear)
     return pool(parts)
+
+
+def read_ahead(reader: Reader, windows: Sequence[Window]) -> Iterator[Observation]:
+    """Each window in turn; the next one is read by another thread while this one is worked on.
+
+    Until the iterator is exhausted or closed the reader is not to be used: it serves one thread at a time.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+        ahead: list[Future[Observation]] = []
+        for window in windows:
+            ready = [reading.result() for reading in ahead]
+            ahead = [thread.submit(reader.read, SIX, window)]
+            yield from ready
+        yield from (reading.result() for reading in ahead)
 
 
 def _status(rows: pd.DataFrame) -> Status:

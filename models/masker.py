@@ -1,0 +1,278 @@
+"""Reflectance in, calibrated probabilities out: any card, any size, bands in any order.
+
+    masker = load_masker("default")
+    probabilities = masker(reflectance, bands=SIX, product=Product.S30)     (B, H, W) -> (5, H, W), order of Mask
+    masks = probabilities > masker.thresholds[:, None, None]
+
+A whole tile is one call: windows, their blend and what fits into memory are seen to here. Published networks stretch
+every window between its own extremes, as published; their answers depend on where windows lie, and seams remain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.cards import Card, load_weights, read_card
+from models.devices import PlacedNetwork
+from models.doors import to_masks
+from models.multitask import MultiTaskNet, NetworkConfig, build_network
+from models.published import build
+from models.published.preparation import prepare_chip, prepare_crop
+from models.windows import RAMP, Floats, Tiling, blend
+from ssc.bands import Band, Product
+from ssc.errors import BandError, DataError, InputError
+from ssc.masks import Mask
+
+PUBLISHED_STRIDE: Final = 32
+"""A multiple of the coarsest cell of each of the nine networks, px."""
+HIGHEST_MEDIAN: Final = 2.0
+"""A median above it is no reflectance: the brightest snow reaches about 1.6, while integers start in the hundreds."""
+FILLS: Final = (-9999.0, -0.9999)
+"""What HLS writes where there is no data, before and after somebody scaled it."""
+NEVER: Final = 1.0
+"""Threshold of a mask that a network does not know: no probability is above it."""
+_SAMPLE: Final = 256
+"""Rows and columns looked at for the median."""
+
+
+class NeuralMasker:
+    """A network with its card, ready for images of any size. Any number of threads may share one."""
+
+    def __init__(self, card: Card, network: PlacedNetwork, tiling: Tiling) -> None:
+        """Put together what `load_masker` has loaded."""
+        self.card = card
+        self.network = network
+        self._tiling = tiling
+        known = {mask: card.thresholds[mask] for mask in card.tasks}
+        self.thresholds: Floats = np.array([known.get(mask, NEVER) for mask in Mask], np.float32)
+        """(5,) in the order of `Mask`; a thing is there where probability > threshold, strictly."""
+
+    @property
+    def name(self) -> str:
+        """As on the card."""
+        return self.card.name
+
+    @property
+    def halo(self) -> int:
+        """Pixels of context round a pixel beyond which the answer hardly depends on the image's border."""
+        return self.card.halo
+
+    def __call__(
+        self,
+        reflectance: NDArray[np.floating],
+        *,
+        bands: Sequence[Band | str],
+        product: Product | str | None = None,
+        wanted: NDArray[np.bool_] | None = None,
+        origin: tuple[int, int] = (0, 0),
+    ) -> Floats:
+        """Calibrated probabilities.
+
+        Args:
+            reflectance: (B, H, W) unitless surface reflectance, NaN where there is no data; any H and W.
+            bands: What each layer is; any order, those that the network has no use for are passed over.
+            product: Whose bands they are; None: unknown, and not checked.
+            wanted: (H, W), True where an answer is wanted, None: everywhere; the fewer places, the faster.
+            origin: Row and column of the upper left pixel in its tile: then cuts of one tile agree.
+
+        Returns:
+            (5, H, W) float32 in 0..1 in the order of `Mask`; NaN where a needed band is NaN, and where not wanted. A
+            mask that the network does not know is 0.
+
+        Raises:
+            BandError: A needed band is not there, or the product has none like it.
+            InputError: Not reflectance: another shape, integers, values that look like unscaled ones or like fill.
+        """
+        planes = self._planes(np.asarray(reflectance), [_band(band) for band in bands], product)
+        keep = _finite(planes)
+        if wanted is not None:
+            if wanted.shape != keep.shape or wanted.dtype != bool:
+                raise InputError(f"wanted: found {wanted.dtype} {wanted.shape}, wanted bool {keep.shape}")
+            keep &= wanted
+        side = self._tiling.window
+        batch = self.network.batch((len(planes), side, side))
+        return blend(planes, self._predict, self._tiling, keep=keep, tasks=len(Mask), origin=origin, batch=batch)
+
+    def _predict(self, chips: Floats) -> Floats:
+        return self.network(_PREPARED[self.card.scaling](chips))
+
+    def _planes(
+        self, reflectance: NDArray[Any], bands: list[Band], product: Product | str | None
+    ) -> list[NDArray[np.floating]]:
+        """The bands the network wants, in its order, as views."""
+        _check_image(reflectance, bands)
+        for band in self.card.bands:
+            if product is not None:
+                band.code(_product(product))
+            if band not in bands:
+                raise BandError(
+                    f"no band {band.value} for masker {self.name}: found {' '.join(bands)}, "
+                    f"wanted {' '.join(self.card.bands)} in any order"
+                )
+        planes = [reflectance[bands.index(band)] for band in self.card.bands]
+        _check_values(planes)
+        return planes
+
+
+def load_masker(
+    name_or_card: str | Path, *, device: str = "auto", precision: str = "auto", batch: int | str = "auto"
+) -> NeuralMasker:
+    """A masker from its card.
+
+    Args:
+        name_or_card: Name of shipped weights, such as "default", or a path to a card ending in .json.
+        device: auto (a GPU if there is one, else the CPU), cpu, cuda, "cuda:1", mps.
+        precision: fp32, bf16, or auto: bf16 where that pays (`models.devices`), but fp32 for published networks, whose
+            numbers are compared with the authors'.
+        batch: Windows at a time, or auto.
+
+    Raises:
+        InputError: No such card, device or precision; a batch below 1.
+        DataError: Weights that are damaged, or do not fit what the card says of them.
+    """
+    card, weights = read_card(name_or_card)
+    tensors = load_weights(card, weights)
+    is_published = card.family == "published"
+    network, tiling = _published(card, tensors) if is_published else _multitask(card, tensors)
+    precision = "fp32" if is_published and precision == "auto" else precision
+    return NeuralMasker(card, PlacedNetwork(network, device=device, precision=precision, batch=batch), tiling)
+
+
+class Calibration(nn.Module):
+    """probability = sigmoid(logit / temperature + bias), each task in its place in the order of `Mask`."""
+
+    def __init__(self, card: Card) -> None:
+        super().__init__()
+        column = (1, len(card.tasks), 1, 1)
+        self.tasks = [int(mask) for mask in card.tasks]
+        self.temperature: Tensor
+        self.bias: Tensor
+        self.register_buffer("temperature", torch.tensor([card.temperatures[mask] for mask in card.tasks]).view(column))
+        self.register_buffer("bias", torch.tensor([card.biases[mask] for mask in card.tasks]).view(column))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """(n, T, h, w) logits -> (n, 5, h, w) probabilities, 0 for masks that are not among the tasks."""
+        known = torch.sigmoid(logits.float() / self.temperature + self.bias)
+        if self.tasks == list(Mask):
+            return known
+        out = known.new_zeros((known.shape[0], len(Mask), *known.shape[2:]))
+        out[:, self.tasks] = known
+        return out
+
+
+class PublishedMasks(nn.Module):
+    """A published network that answers in our order and sense."""
+
+    def __init__(self, network: nn.Module, calibration: Calibration | None) -> None:
+        super().__init__()
+        self.network, self.calibration = network, calibration
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """(n, 6, h, w) prepared chips -> (n, 5, h, w) probabilities; uncalibrated ones are as published, to the bit."""
+        probabilities = to_masks(self.network(prepared))
+        if self.calibration is None:
+            return probabilities
+        return self.calibration(torch.logit(probabilities.float(), eps=1e-7))
+
+
+def _multitask(card: Card, tensors: dict[str, Tensor]) -> tuple[nn.Module, Tiling]:
+    config = NetworkConfig.from_dict(card.architecture)
+    if (config.tasks, config.bands) != (card.tasks, card.bands):
+        raise DataError(f"card {card.name}: its architecture has other tasks or bands than the card itself")
+    network: MultiTaskNet = build_network(config)
+    _fill(network, tensors, card)
+    whole = -(-card.window // network.stride) * network.stride
+    least = Tiling(window=1 << 20, halo=card.halo, stride=network.stride, ramp=RAMP).overlap + network.stride
+    tiling = Tiling(window=max(whole, least), halo=card.halo, stride=network.stride)
+    return nn.Sequential(network, Calibration(card)), tiling
+
+
+def _published(card: Card, tensors: dict[str, Tensor]) -> tuple[nn.Module, Tiling]:
+    from models.published import fused
+
+    network = build(str(card.architecture.get("backbone")))
+    _fill(network, tensors, card)
+    as_trained = all(card.temperatures[mask] == 1 and card.biases[mask] == 0 for mask in card.tasks)
+    masks = PublishedMasks(fused.fuse(network.eval()), None if as_trained else Calibration(card))
+    return masks, Tiling(window=card.window, halo=card.halo, stride=PUBLISHED_STRIDE, exact=True)
+
+
+def _fill(network: nn.Module, tensors: dict[str, Tensor], card: Card) -> None:
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(
+            f"weights of {card.name} do not fit its architecture: {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
+def _as_they_are(chips: Floats) -> Floats:
+    return chips
+
+
+def _each(prepare: Callable[[NDArray[Any]], Floats]) -> Callable[[Floats], Floats]:
+    """A published preparation for (n, 6, h, w) reflectance; it wants (h, w, 6) as the files hold it, x 10000."""
+    return lambda chips: np.stack([prepare(np.rint(chip.transpose(1, 2, 0) * np.float32(10_000))) for chip in chips])
+
+
+_PREPARED: Final[dict[str, Callable[[Floats], Floats]]] = {
+    "reflectance": _as_they_are,
+    "published-chip": _each(prepare_chip),  # the window stands for the chip
+    "published-crop": _each(prepare_crop),
+}
+
+
+def _band(name: Band | str) -> Band:
+    try:
+        return Band(name)
+    except ValueError:
+        raise BandError(f"no band {name!r}: wanted some of {' '.join(Band)}") from None
+
+
+def _product(name: Product | str) -> Product:
+    try:
+        return Product(name)
+    except ValueError:
+        raise InputError(f"no product {name!r}: wanted one of {' '.join(Product)}") from None
+
+
+def _check_image(reflectance: NDArray[Any], bands: list[Band]) -> None:
+    if not np.issubdtype(reflectance.dtype, np.floating):
+        raise InputError(
+            f"not reflectance: found {reflectance.dtype}, wanted float32, unitless, NaN = no data; "
+            "multiply digital numbers by 0.0001"
+        )
+    if reflectance.ndim != 3 or len(reflectance) != len(bands) or reflectance.size == 0:
+        raise InputError(f"reflectance of shape {reflectance.shape} with {len(bands)} bands named, wanted (B, H, W)")
+    if len(set(bands)) < len(bands):
+        raise InputError(f"a band named twice: found {' '.join(bands)}")
+
+
+def _check_values(planes: list[NDArray[np.floating]]) -> None:
+    """Refuse what networks would swallow without a sound: unscaled numbers, and fill that was never made NaN."""
+    rows, cols = (-(-side // _SAMPLE) for side in planes[0].shape)
+    sample = np.stack([plane[::rows, ::cols] for plane in planes])
+    sample = sample[np.isfinite(sample)]
+    median = float(np.median(sample)) if sample.size else 0.0
+    if median > HIGHEST_MEDIAN:
+        raise InputError(
+            f"not reflectance: found a median of {median:.4g}, wanted 0 to 1; multiply digital numbers by 0.0001"
+        )
+    for lowest in (float(np.fmin.reduce(plane, axis=None)) for plane in planes):
+        if any(abs(lowest - fill) < 1e-6 for fill in FILLS):
+            raise InputError(f"not reflectance: found fill {lowest:.4g}, wanted NaN where there is no data")
+
+
+def _finite(planes: list[NDArray[np.floating]]) -> NDArray[np.bool_]:
+    """(H, W), True where every band holds a number; plane by plane, to spare memory."""
+    keep = np.isfinite(planes[0])
+    for plane in planes[1:]:
+        keep &= np.isfinite(plane)
+    return keep

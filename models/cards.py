@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -25,6 +23,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from models import cardfields, cardtext
+from models.checkpoint import drafted
 from ssc.bands import Band
 from ssc.errors import DataError, InputError
 from ssc.masks import Mask
@@ -184,11 +183,11 @@ def write_weights(folder: str | Path, card: Card, state_dict: Mapping[str, Tenso
         The card as written, with the sha256 of its weights.
     """
     weights, beside = Path(folder) / f"{card.name}.safetensors", Path(folder) / f"{card.name}.json"
-    with _drafted(weights) as draft:
+    with drafted(weights) as draft:
         # copies: safetensors refuses tensors that share memory, as tied layers and views into a checkpoint do
         save_file({name: _alone(tensor) for name, tensor in state_dict.items()}, draft)
         written = replace(card, sha256=hashlib.sha256(draft.read_bytes()).hexdigest())
-    with _drafted(beside) as draft:
+    with drafted(beside) as draft:
         draft.write_text(json.dumps(written.as_dict(), indent=1) + "\n")
     return written
 
@@ -258,15 +257,3 @@ def _read(path: Path) -> Card:
 
 def _alone(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-
-
-@contextmanager
-def _drafted(path: Path) -> Iterator[Path]:
-    """A name to write under; at the end it takes its place at once, after an error it is gone."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

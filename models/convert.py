@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,12 +109,13 @@ def convert(
     return write_weights(out, card, tensors)
 
 
-def key_sets() -> dict[str, dict[str, Tensor]]:
+def key_sets() -> dict[str, Mapping[str, Tensor]]:
     """The state dict of each published network, as tensors without values."""
     return {name: _entries(name) for name in NAMES}
 
 
-def _entries(backbone: str) -> dict[str, Tensor]:
+@cache
+def _entries(backbone: str) -> Mapping[str, Tensor]:
     with torch.device("meta"):
         return build(backbone).state_dict()
 
@@ -132,8 +134,9 @@ def _thresholds(backbone: str, given: Mapping[str, float]) -> tuple[dict[str, fl
 
 def _state_dict(path: Path, content: Any) -> dict[str, Any]:
     """The state dict of a checkpoint, or the checkpoint itself where it is one, without the prefix of DataParallel."""
-    found = content.get("state_dict", content) if isinstance(content, dict) else None
-    other = found is content and not all(isinstance(value, Tensor) for value in content.values())
+    table = content if isinstance(content, dict) else {}
+    found = table.get("state_dict", table)
+    other = found is table and not all(isinstance(value, Tensor) for value in table.values())
     if not isinstance(found, dict) or not found or other or not all(isinstance(key, str) for key in found):
         shown = cardfields.short(list(content) if isinstance(content, dict) else type(content).__name__)
         raise DataError(f"checkpoint {path}: no state_dict: found {shown}, wanted names with tensors under that name")

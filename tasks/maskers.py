@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ssc.bands import SIX
 from ssc.errors import InputError
 from ssc.legacy import maskers as legacy
 from ssc.legacy.dem import Dem
@@ -42,7 +43,7 @@ def open_masker(name: str, dem: str | Path | None = None) -> Masker:
             an elevation model, what terrain casts by geometry is added to what it sees.
 
     Raises:
-        InputError: No such masker, or nothing at `dem`.
+        InputError: No such masker, nothing at `dem`, or a network that wants bands which the two products do not share.
         DataError: The card or its weights are damaged.
     """
     if name in legacy.NAMES:
@@ -51,7 +52,10 @@ def open_masker(name: str, dem: str | Path | None = None) -> Masker:
     from models.masker import load_masker  # noqa: PLC0415 - torch takes seconds, and only networks need it
 
     shadow = None if dem is None else TerrainShadow(dem=Dem(location=str(dem)))
-    return NetworkMasker(neural=load_masker(name), shadow=shadow)
+    neural = load_masker(name)
+    if further := [band.value for band in neural.card.bands if band not in SIX]:
+        raise InputError(f"masker {name!r} wants {' '.join(further)}: only {' '.join(SIX)} are read from granules")
+    return NetworkMasker(neural=neural, shadow=shadow)
 
 
 def identity(name: str) -> str | dict[str, object]:

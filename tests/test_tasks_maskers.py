@@ -13,7 +13,7 @@ import rasterio
 
 from models.masker import load_masker
 from scenes import scene
-from ssc.bands import SIX
+from ssc.bands import SIX, Band
 from ssc.errors import DataError, InputError
 from ssc.granules import find
 from ssc.legacy import maskers as legacy
@@ -58,6 +58,11 @@ def test_a_name_that_is_none_is_refused_with_those_that_are(tmp_path):
         open_masker("dswx")
     with pytest.raises(InputError, match="no masker"):
         open_masker(str(tmp_path / "absent.json"))
+
+
+def test_a_network_that_wants_more_than_is_read_is_refused_at_once(tmp_path):
+    with pytest.raises(InputError, match="wants coastal: only blue green red nir swir1 swir2"):
+        open_masker(str(write_card(tmp_path, config={"bands": (*SIX, Band.COASTAL)})))
 
 
 def test_a_damaged_card_is_refused(tmp_path):

@@ -15,7 +15,7 @@ from typing import Final
 from ssc.errors import InputError
 
 TASKS: Final = ("water_mask", "cloudshadow_mask", "cloud_mask", "snowice_mask", "sun_mask")
-"""Order of heads, thresholds and outputs. 1 = the thing named is there, but `sun_mask`: 1 = sunlit, 0 = terrain shadow."""
+"""Order of heads, thresholds and outputs. 1 = the thing named is there, in `sun_mask` 1 = sunlit (0 = shadow)."""
 CHANNELS: Final = 6
 """Blue, green, red, narrow NIR, SWIR1, SWIR2, in this order."""
 
@@ -36,8 +36,8 @@ class Sizes:
     def __str__(self) -> str:
         """As it stands in a message.
 
-        >>> str(Sizes(least=32, multiple=16)), str(Sizes(least=512, most=512))
-        ('multiples of 16 from 32 px', 'exactly 512 px')
+        >>> str(Sizes(least=16, multiple=16)), str(Sizes(least=512, most=512))
+        ('multiples of 16 from 16 px', 'exactly 512 px')
         """
         if self.least == self.most:
             return f"exactly {self.least} px"
@@ -69,14 +69,14 @@ class Facts:
     """Authors' seconds for one in-situ sample (one 512 px crop) on a processor they do not name."""
 
 
-ANY: Final = Sizes(least=64)
+ANY: Final = Sizes(least=16)
 ONLY_512: Final = Sizes(least=512, most=512)
 
 FACTS: Final = MappingProxyType(
     {
         "deeplabv3p": Facts(
             pretrained="imagenet",
-            sizes=Sizes(least=32, multiple=16),
+            sizes=Sizes(least=16, multiple=16),
             parameters=22_447_893,
             thresholds=(0.3, 0.3, 0.4, 0.2, 0.4),
             water_f1=89.67,
@@ -142,7 +142,7 @@ FACTS: Final = MappingProxyType(
         ),
         "swint": Facts(
             pretrained="imagenet",
-            sizes=Sizes(least=256),
+            sizes=Sizes(least=72),  # its stem alone is 66 px wide
             parameters=31_505_067,
             thresholds=None,
             water_f1=80.73,

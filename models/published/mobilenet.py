@@ -1,16 +1,16 @@
 """mobilenetv3: MobileNetv3-small trunk at stride 8 and the lite R-ASPP decoder, 160 channels at half of the size.
 
-Howard et al., ICCV 2019, in the form of fastseg (strides of the last two reductions turned into dilation). The published
-network pools 2x2 where fastseg pools 49x49, so the "context" branch sees no context; that is kept.
+Howard et al., ICCV 2019, in the form of fastseg (strides of the last two reductions turned into dilation). The
+published network pools 2x2 where fastseg pools 49x49, so the "context" branch sees no context; that is kept.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import torch
-from timm.layers import create_conv2d
+from timm.layers.conv2d_same import Conv2dSame
 from timm.models._efficientnet_blocks import ConvBnAct, DepthwiseSeparableConv, InvertedResidual, SqueezeExcite
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,8 +23,22 @@ TRUNK_NORM: Final = partial(nn.BatchNorm2d, eps=1e-3)
 SAME: Final = "same"
 """TensorFlow padding: the odd pixel goes after."""
 
+
+class Row(NamedTuple):
+    """One inverted residual block."""
+
+    inputs: int
+    expanded: int
+    outputs: int
+    squeezed: int
+    activation: type[nn.Module]
+    kernel: int
+    stride: int
+    dilation: int
+
+
 BLOCKS: Final = (
-    # (inputs, expanded, outputs, squeezed, activation, kernel, stride, dilation), stages 1 to 4
+    # stages 1 to 4
     ((16, 72, 24, 0, nn.ReLU, 3, 2, 1), (24, 88, 24, 0, nn.ReLU, 3, 1, 1)),
     (
         (24, 96, 40, 24, nn.Hardswish, 5, 1, 2),
@@ -40,33 +54,26 @@ BLOCKS: Final = (
 )
 
 
-def squeeze(channels: int) -> partial[SqueezeExcite]:
-    """Squeeze-and-excitation with a given number of squeezed channels."""
+def squeeze(channels: int) -> Any:
+    """What makes a squeeze-and-excitation with a given number of squeezed channels; None makes none."""
+    if not channels:
+        return None
     return partial(SqueezeExcite, rd_channels=channels, force_act_layer=nn.ReLU, gate_layer=nn.Hardsigmoid)
 
 
-def inverted(
-    inputs: int,
-    expanded: int,
-    outputs: int,
-    squeezed: int,
-    activation: type[nn.Module],
-    kernel: int,
-    stride: int,
-    dilation: int,
-) -> InvertedResidual:
-    """One row of BLOCKS."""
+def inverted(row: Row) -> InvertedResidual:
+    """One block of the trunk."""
     return InvertedResidual(
-        inputs,
-        outputs,
-        dw_kernel_size=kernel,
-        stride=stride,
-        dilation=dilation,
+        row.inputs,
+        row.outputs,
+        dw_kernel_size=row.kernel,
+        stride=row.stride,
+        dilation=row.dilation,
         pad_type=SAME,
-        exp_ratio=expanded / inputs,
-        act_layer=activation,
+        exp_ratio=row.expanded / row.inputs,
+        act_layer=row.activation,
         norm_layer=TRUNK_NORM,
-        se_layer=squeeze(squeezed) if squeezed else None,
+        se_layer=squeeze(row.squeezed),
     )
 
 
@@ -77,7 +84,7 @@ class MobileTrunk(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(CHANNELS, 3, 1)
         self.early = nn.Sequential(
-            create_conv2d(3, 16, 3, stride=2, padding=SAME), TRUNK_NORM(16), nn.Hardswish(inplace=True)
+            Conv2dSame(3, 16, 3, stride=2, bias=False), TRUNK_NORM(16), nn.Hardswish(inplace=True)
         )
         self.block0 = nn.Sequential(
             DepthwiseSeparableConv(
@@ -85,7 +92,7 @@ class MobileTrunk(nn.Module):
             )
         )
         self.block1, self.block2, self.block3, self.block4 = (
-            nn.Sequential(*(inverted(*row) for row in stage)) for stage in BLOCKS
+            nn.Sequential(*(inverted(Row(*row)) for row in stage)) for stage in BLOCKS
         )
         self.block5 = nn.Sequential(
             ConvBnAct(96, 576, kernel_size=1, act_layer=nn.Hardswish, norm_layer=TRUNK_NORM, pad_type=SAME)

@@ -13,7 +13,7 @@ from models.published.facts import TASKS, check_input
 class PublishedNetwork(nn.Module):
     """Backbone and one head per task, with the key layout of the published checkpoints.
 
-    State-dict keys are `backbone.*` and `decoders.{task}.*`, so a published state dict (without `module.`) loads strictly.
+    State-dict keys are `backbone.*` and `decoders.{task}.*`: a published state dict (without `module.`) loads strictly.
     """
 
     def __init__(self, name: str, backbone: nn.Module, head: Callable[[], nn.Module]) -> None:

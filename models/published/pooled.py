@@ -1,7 +1,7 @@
 """swint and vitb16: ImageNet classifiers behind a 66x66 stem, giving one vector for the whole image.
 
-Swin-T (Liu et al., ICCV 2021) and ViT-B/16 (Dosovitskiy et al., ICLR 2021) of torchvision. Their masks are drawn from one
-pooled vector: low published scores say little about transformers.
+Swin-T (Liu et al., ICCV 2021) and ViT-B/16 (Dosovitskiy et al., ICLR 2021) of torchvision. Their masks are drawn from
+one pooled vector: low published scores say little about transformers.
 """
 
 from __future__ import annotations

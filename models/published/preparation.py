@@ -1,7 +1,7 @@
 """The two ways in which the published networks were fed: chip-wise (training, evaluation) and crop-wise (production).
 
 Both scale by the smallest and largest value of a whole image, all bands together: absolute reflectance is lost, one hot
-pixel changes all, and the same pixels give other numbers in another window. Kept to the bit for published checkpoints only.
+pixel changes all, and the same pixels give other numbers in another window. Kept as it is for published checkpoints.
 Sources: cvl-umass/improv-mask hls_opera.py:88-146 (A) and SWOT-Confluence/ssc_model_deployment
 generate_feats_multitask.py:159-181 (B).
 """
@@ -25,11 +25,11 @@ Chip = NDArray[Any]
 
 
 def prepare_chip(chip: Chip, crop: int = CROP) -> NDArray[np.float32]:
-    """"published-chip" (A): scaled by the whole chip, cropped, and shifted so that the crop's minimum is 0.
+    """Convention A, "published-chip": scaled by the whole chip, cropped, and shifted so that the crop's minimum is 0.
 
     The crop usually does not reach 1. As published, the minimum is subtracted in the chip's own type: in an int16 chip
-    whose values span more than 32767 it wraps round and the result is nonsense. This known defect is kept, because it is
-    part of what published numbers were computed with; give float32 to avoid it.
+    whose values span more than 32767 it wraps round and the result is nonsense. This known defect is kept, because
+    published numbers were computed with it; give float32 to avoid it.
 
     Args:
         chip: (H, W, 6); no data becomes the smallest value.
@@ -49,7 +49,7 @@ def prepare_chip(chip: Chip, crop: int = CROP) -> NDArray[np.float32]:
 
 
 def prepare_crop(chip: Chip) -> NDArray[np.float32]:
-    """"published-crop" (B): shifted and scaled by the image itself, in float32; spans 0..1.
+    """Convention B, "published-crop": shifted and scaled by the image itself, in float32; spans 0..1.
 
     Args:
         chip: (H, W, 6); no data becomes the smallest value.
@@ -64,12 +64,13 @@ def prepare_crop(chip: Chip) -> NDArray[np.float32]:
 
 
 def fill(chip: Chip) -> Chip:
-    """No data, NaN and infinity become the smallest valid value of all bands; zero where nothing is valid."""
-    if chip.ndim != 3 or chip.shape[2] != CHANNELS:
+    """No data and NaN become the smallest valid value of all bands (as published, infinity becomes 0)."""
+    if chip.ndim != 3 or chip.shape[2] != CHANNELS or not chip.size:
         raise InputError(f"published preparation: found an image of shape {chip.shape}, wanted (H, W, {CHANNELS})")
-    valid = (chip != NODATA) & np.isfinite(chip)
+    valid = (chip != NODATA) & ~np.isnan(chip)
     lowest = chip[valid].min() if valid.any() else chip.dtype.type(0)
-    return np.where(valid, chip, lowest)
+    filled = np.where(valid, chip, lowest)
+    return np.where(np.isinf(filled), chip.dtype.type(0), filled)
 
 
 def stretch(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,9 +1,9 @@
 """prithvi: the encoder of Prithvi-100M, a masked autoencoder of HLS, 768 channels on a 14x14 grid.
 
-Jakubik et al., arXiv 2310.18660. The published network permutes the tokens at random on every forward pass and never puts
-them back, so its masks change from call to call. Here the tokens keep their place: with the published weights the masks are
-those of the repaired network, though its heads were trained on permuted tokens. The autoencoder's own decoder is in the
-checkpoints and unused.
+Jakubik et al., arXiv 2310.18660. The published network permutes the tokens at random on every forward pass and never
+puts them back, so its masks change from call to call. Here the tokens keep their place: with the published weights the
+masks are those of the repaired network, though its heads were trained on permuted tokens. The autoencoder's own decoder
+is in the checkpoints and unused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The three Satlas networks: a backbone of Sentinel-2 single-image pre-training, a feature pyramid, 128 channels at full size.
+"""The three Satlas networks: Sentinel-2 single-image pre-training, a feature pyramid, 128 channels at full size.
 
-Bastani et al., "SatlasPretrain", ICCV 2023. ResNet50 and Swin v2 are torchvision's; the nesting of small modules below is
-only there for the names in the checkpoints. ImageNet head, final norm and the coarser outputs of the pyramid are in the
-checkpoints but have no influence on the masks.
+Bastani et al., "SatlasPretrain", ICCV 2023. ResNet50 and Swin v2 are torchvision's; the nesting of small modules below
+is only there for the names in the checkpoints. ImageNet head, final norm and the coarser outputs of the pyramid are in
+the checkpoints but have no influence on the masks.
 """
 
 from __future__ import annotations

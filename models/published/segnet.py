@@ -50,7 +50,7 @@ class SegNetBackbone(nn.Module):
             x, indices = functional.max_pool2d(more_of(into(x)), 2, return_indices=True)
             kept.append(indices)
         for i in reversed(STAGES):
-            x = functional.max_unpool2d(x, kept[i], 2)
+            x = functional.max_unpool2d(x, kept[i], [2, 2])
             x = self.conv_block_dec[i](self.decoder_block[i](x))
         return x
 

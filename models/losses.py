@@ -20,7 +20,9 @@ from torch.nn import functional as F  # noqa: N812 the name all of torch uses
 from models.chips import UNKNOWN
 
 Loss = Callable[..., Tensor]
-"""(logits, labels, *, positive_weight, known) to (T,) float32: one loss per task."""
+"""(logits, labels, *, positive_weight, total) to (T,) float32: one loss per task."""
+Total = Callable[[Tensor], Tensor]
+"""Sums of this process to sums over all processes."""
 
 POOL: Final = 8
 """Side of the window of `adaptive_maxpool`, in pixels; it reaches 3 before and 4 after."""
@@ -33,49 +35,50 @@ def known_pixels(labels: Tensor) -> Tensor:
     return (labels != UNKNOWN).sum(dim=(0, 2, 3)).float()
 
 
-def bce(
-    logits: Tensor, labels: Tensor, *, positive_weight: Tensor | None = None, known: Tensor | None = None
-) -> Tensor:
+def here(local: Tensor) -> Tensor:
+    """The sum over one process alone; see `models.processes.Group.shared`."""
+    return local
+
+
+def bce(logits: Tensor, labels: Tensor, *, positive_weight: Tensor | None = None, total: Total = here) -> Tensor:
     """Binary cross entropy: the plain mean over the known pixels of each task.
 
     Args:
         logits: (B, T, H, W) float32.
         labels: (B, T, H, W) uint8, 0, 1 or UNKNOWN.
         positive_weight: (T,), how much more a pixel counts where the thing is there; None = 1.
-        known: (T,), the number of pixels to divide by; None = those known here. Processes that share a batch give the
-            mean over processes, so that the mean of their losses is the mean over all pixels.
+        total: Adds up sums over the processes that share the batch.
     """
     weight = None if positive_weight is None else positive_weight.view(-1, 1, 1)
-    cost = F.binary_cross_entropy_with_logits(
-        logits, (labels == 1).to(logits.dtype), reduction="none", pos_weight=weight
-    )
-    return _mean_known(cost, labels, known)
+    there = (labels == 1).to(logits.dtype)
+    cost = F.binary_cross_entropy_with_logits(logits, there, reduction="none", pos_weight=weight)
+    return _mean_known(cost, labels, total)
 
 
-def balanced(
-    logits: Tensor, labels: Tensor, *, positive_weight: Tensor | None = None, known: Tensor | None = None
-) -> Tensor:
-    """Cross entropy plus soft Dice per task over the batch; Dice keeps rare things from being ignored.
+def balanced(logits: Tensor, labels: Tensor, *, positive_weight: Tensor | None = None, total: Total = here) -> Tensor:
+    """Cross entropy plus soft Dice per task over the batch, so that rare things are not ignored. Arguments of `bce`.
 
     Dice (Milletari et al. 2016, 3DV) is left out where the batch knows no positive pixel: it would only say "nothing",
     and cross entropy says that already.
     """
-    return bce(logits, labels, positive_weight=positive_weight, known=known) + dice(logits, labels)
+    return bce(logits, labels, positive_weight=positive_weight, total=total) + dice(logits, labels, total=total)
 
 
-def dice(logits: Tensor, labels: Tensor) -> Tensor:
+def dice(logits: Tensor, labels: Tensor, *, total: Total = here) -> Tensor:
     """(T,) one minus the soft Dice coefficient over the known pixels of the batch; 0 without a positive pixel."""
     there = (labels == 1).to(logits.dtype)
     probability = torch.sigmoid(logits) * (labels != UNKNOWN)
     axes = (0, 2, 3)
-    overlap, total = (probability * there).sum(axes), probability.sum(axes) + there.sum(axes)
-    return torch.where(there.sum(axes) > 0, 1 - 2 * overlap / total.clamp(min=1), 0.0)
+    overlap, said, positive = total(
+        torch.stack([(probability * there).sum(axes), probability.sum(axes), there.sum(axes)])
+    )
+    return torch.where(positive > 0, 1 - 2 * overlap / (said + positive).clamp(min=1), 0.0)
 
 
 def masked_maxpool(
-    logits: Tensor, labels: Tensor, *, positive_weight: Tensor | None = None, known: Tensor | None = None
+    logits: Tensor, labels: Tensor, *, positive_weight: Tensor | None = None, total: Total = here
 ) -> Tensor:
-    """`adaptive_maxpool` on logits, with unknown pixels left out of the mean and of the maximum.
+    """`adaptive_maxpool` on logits, with unknown pixels left out of the mean and of the maximum. Arguments of `bce`.
 
     `positive_weight` multiplies the published 0.25 of the pixels where the thing is there.
     """
@@ -83,7 +86,7 @@ def masked_maxpool(
     if positive_weight is not None:
         cost = torch.where(labels == 1, cost * positive_weight.view(-1, 1, 1), cost)
     cost = torch.where(labels == UNKNOWN, 0.0, cost)
-    return _mean_known(cost * _neighbourhood_maximum(cost), labels, known)
+    return _mean_known(cost * _neighbourhood_maximum(cost), labels, total)
 
 
 LOSSES: Final[dict[str, Loss]] = {"bce": bce, "balanced": balanced, "adaptive_maxpool": masked_maxpool}
@@ -124,6 +127,7 @@ def _neighbourhood_maximum(cost: Tensor) -> Tensor:
     return F.max_pool2d(F.pad(cost, (before, after, before, after)), POOL, stride=1)
 
 
-def _mean_known(cost: Tensor, labels: Tensor, known: Tensor | None) -> Tensor:
+def _mean_known(cost: Tensor, labels: Tensor, total: Total) -> Tensor:
     counted = torch.where(labels == UNKNOWN, 0.0, cost).sum(dim=(0, 2, 3))
-    return counted / (known_pixels(labels) if known is None else known).clamp(min=1e-6)
+    summed, known = total(torch.stack([counted, known_pixels(labels)]))
+    return summed / known.clamp(min=1)

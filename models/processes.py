@@ -35,6 +35,16 @@ class Group:
             distributed.all_reduce(tensor)
         return tensor
 
+    def shared(self, local: Tensor) -> Tensor:
+        """The sum over all processes, through which gradients reach this process's part of it.
+
+        They arrive multiplied by the number of processes, because DDP then takes their mean: so a loss that is a ratio
+        of such sums has the gradient it would have in one process.
+        """
+        if self.size == 1:
+            return local
+        return self.total(local.detach().clone()) + self.size * (local - local.detach())
+
     def from_first(self, tensors: list[Tensor]) -> None:
         """Every process gets the values of the first."""
         if self.size > 1:

@@ -28,12 +28,12 @@ class Sums:
         self.chips = 0
 
     def add(self, loss: Tensor, known: Tensor, chips: int) -> None:
-        """One step: (T,) mean losses, (T,) known pixels, chips of all processes."""
+        """One step: (T,) mean losses over all processes, (T,) known pixels of this one, chips of all."""
         self.tensor += torch.stack([loss * known, known])
         self.chips += chips
 
     def mean(self) -> float:
-        """The sum over tasks of this process's mean losses."""
+        """The sum over tasks of the mean losses, weighted by the known pixels of this process."""
         return float((self.tensor[0] / self.tensor[1].clamp(min=1)).sum())
 
     def gathered(self, group: Group) -> Tensor:

@@ -139,14 +139,14 @@ class _Run:
             group["lr"] = learning_rate(number, self.settings.epochs * self.steps, self.settings)
         with torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext():
             logits = parallel(reflectance)
-        known = self.group.total(known_pixels(labels)) / self.group.size
-        loss = LOSSES[self.settings.loss](logits.float(), labels, positive_weight=self.weight, known=known)
+        loss_of = LOSSES[self.settings.loss]
+        loss = loss_of(logits.float(), labels, positive_weight=self.weight, total=self.group.shared)
         torch.autograd.backward(loss.sum())
         nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.average.update(number)
-        self.sums.add(loss.detach(), known, len(labels) * self.group.size)
+        self.sums.add(loss.detach(), known_pixels(labels), len(labels) * self.group.size)
         self.step += 1
 
     def _close(self) -> None:
@@ -276,7 +276,9 @@ class _Run:
     def _parallel(self) -> nn.Module:
         if self.group.size == 1:
             return self.model
-        return DistributedDataParallel(self.model, device_ids=[self.device] if self.device.type == "cuda" else None)
+        own = [self.device] if self.device.type == "cuda" else None
+        # static: an encoder cut short keeps layers that nothing reads, and plain DDP waits for their gradients
+        return DistributedDataParallel(self.model, device_ids=own, static_graph=True)
 
     def _moved(self, batch: Batch) -> Batch:
         reflectance, labels = batch

@@ -7,10 +7,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F  # noqa: N812
 
 from models.chips import UNKNOWN
-from models.losses import LOSSES, adaptive_maxpool, balanced, bce, dice, known_pixels, masked_maxpool, published_bce
+from models.losses import LOSSES, adaptive_maxpool, balanced, bce, dice, masked_maxpool, published_bce
 
 TASKS = ("water_mask", "cloudshadow_mask", "cloud_mask", "snowice_mask", "sun_mask")
 
@@ -108,18 +107,6 @@ def test_a_task_without_labels_costs_nothing(name):
     assert (logits.grad[:, 2] == 0).all()
     alone = LOSSES[name](logits.detach()[:, :2], labels[:, :2])
     torch.testing.assert_close(found[:2].detach(), alone)
-
-
-def test_halves_of_a_batch_average_to_the_whole():
-    """As processes do: each divides by the mean number of known pixels per process."""
-    logits, labels = batch(unknown=0)
-    labels[0, 0, :15] = UNKNOWN
-    share = known_pixels(labels) / 2
-    halves = [bce(logits[i : i + 1], labels[i : i + 1], known=share) for i in range(2)]
-    torch.testing.assert_close((halves[0] + halves[1]) / 2, bce(logits, labels))
-    known = labels != UNKNOWN
-    plain = F.binary_cross_entropy_with_logits(logits[:, 0][known[:, 0]], labels[:, 0][known[:, 0]].float())
-    torch.testing.assert_close(bce(logits, labels)[0], plain)
 
 
 def test_extreme_logits_stay_finite():

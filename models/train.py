@@ -59,6 +59,8 @@ class TrainResult:
     """Mean F1 over masks of the best epoch, on the validation chips; NaN if they hold no positive pixel."""
     epoch: int
     """The best epoch, from 0."""
+    leads: bool = True
+    """False in all but the first of several processes: what comes after training is done once."""
 
 
 def train(settings: TrainSettings, *, report: Report | None = None) -> TrainResult:
@@ -115,7 +117,8 @@ class _Run:
         while self.epoch < self.settings.epochs:
             self._epoch(parallel, loader)
         score, epoch = self.best["score"], int(self.best["epoch"])
-        return TrainResult(**self.files, score=score if math.isfinite(score) else math.nan, epoch=epoch)
+        score = score if math.isfinite(score) else math.nan
+        return TrainResult(**self.files, score=score, epoch=epoch, leads=self.group.leads)
 
     def _epoch(self, parallel: nn.Module, loader: Any) -> None:
         self.batches.set_epoch(self.epoch, self.step)

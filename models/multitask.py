@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-import torch
 import torch.nn.functional as F  # noqa: N812 - the name everyone knows it by
 from torch import Tensor, nn
 
@@ -78,10 +77,14 @@ class MultiTaskNet(nn.Module):
         self.encoder = build_encoder(config.encoder, inputs=inputs, levels=config.levels, pretrained=pretrained)
         self.stride = self.encoder.strides[-1]
         self.decoder = Decoder(self.encoder.channels, config.width)
-        self.detail = ConvNormAct(inputs, config.detail, 3)
-        self.merge = ConvNormAct(config.detail + config.width, config.detail * 2, 1)
-        self.refine = ConvNormAct(config.detail * 2, config.detail * 2, 3, groups=config.detail * 2)
-        self.heads = nn.Conv2d(config.detail * 2, len(config.tasks), 1)
+        merged = 2 * config.detail
+        self.detail = nn.Sequential(
+            ConvNormAct(inputs, config.detail, 3), nn.Conv2d(config.detail, merged, 1, bias=False)
+        )
+        self.coarse = nn.Conv2d(config.width, merged, 1, bias=False)
+        self.merge = nn.Sequential(nn.BatchNorm2d(merged), nn.ReLU(inplace=True))
+        self.refine = ConvNormAct(merged, merged, 3, groups=merged)
+        self.heads = nn.Conv2d(merged, len(config.tasks), 1)
 
     def forward(self, reflectance: Tensor) -> Tensor:
         """Judge.
@@ -94,9 +97,10 @@ class MultiTaskNet(nn.Module):
         """
         height, width = reflectance.shape[-2:]
         x = _pad(self.scaling(reflectance), self.stride)
-        coarse = self.decoder(self.encoder(x))
-        fine = F.interpolate(coarse, size=x.shape[-2:], mode="bilinear", align_corners=False)
-        merged = self.merge(torch.cat([self.detail(x), fine], dim=1))
+        # the coarse features are mixed before they are enlarged: the same sum as after, on a quarter of the pixels
+        coarse = self.coarse(self.decoder(self.encoder(x)))
+        enlarged = F.interpolate(coarse, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        merged = self.merge(self.detail(x) + enlarged)
         return self.heads(merged + self.refine(merged))[..., :height, :width]
 
 

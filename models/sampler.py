@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from models.augment import Augment, change, generator, window
-from models.chips import FILL, SCALE, UNKNOWN, ChipFolder
+from models.chips import ChipFolder
+from models.packing import FILL, SCALE, UNKNOWN
 from ssc.bands import Band
 from ssc.errors import InputError
 from ssc.masks import Mask

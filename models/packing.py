@@ -27,8 +27,8 @@ def pack_reflectance(reflectance: NDArray[np.float32]) -> NDArray[np.int16]:
 def unpack_reflectance(stored: NDArray[np.int16]) -> NDArray[np.float32]:
     """float32 reflectance, NaN for FILL.
 
-    >>> unpack_reflectance(np.array([1234, -9999], np.int16)).tolist()
-    [0.12340000...
+    >>> [f"{value:.4f}" for value in unpack_reflectance(np.array([1234, -9999], np.int16))]
+    ['0.1234', 'nan']
     """
     return np.where(stored == FILL, np.float32(np.nan), stored * np.float32(SCALE))
 

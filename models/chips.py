@@ -94,7 +94,7 @@ def split_of(region: str, seed: int = 0, shares: tuple[float, float, float] = (0
     """The split of a region, by hash: it stays whatever else is in the set.
 
     >>> split_of("b069"), split_of("b069", seed=1)
-    ('train', 'train')
+    ('train', 'val')
     """
     digest = hashlib.sha256(f"{seed}:{region}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64 * sum(shares)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.engine import Engine, run_estimate
+from flows.masker_cli import masker_app
+from flows.shown import show_names
 from ssc.errors import InputError, SscError
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,  # plain help: rich would take longer to load than all the rest
-)
-masker_app = typer.Typer(
-    help="Maskers: who tells water from cloud, shadow and snow.", no_args_is_help=True, rich_markup_mode=None
 )
 regressor_app = typer.Typer(
     help="Regressors: who turns water reflectance into SSC.", no_args_is_help=True, rich_markup_mode=None
@@ -212,28 +210,12 @@ def doctor(as_json: Json = False) -> None:
     raise typer.Exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
 
 
-@masker_app.command("list", epilog="Example: ssc masker list")
-def masker_list(as_json: Json = False) -> None:
-    """Maskers by name, with what they need."""
-    from ssc.legacy.maskers import NAMES
-
-    _show_names(NAMES, as_json=as_json)
-
-
 @regressor_app.command("list", epilog="Example: ssc regressor list")
 def regressor_list(as_json: Json = False) -> None:
     """Regressors by name."""
     from ssc.regression import NAMES
 
-    _show_names(NAMES, as_json=as_json)
-
-
-def _show_names(names: Mapping[str, str], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(dict(names), indent=2))
-        return
-    for name, meaning in names.items():
-        print(f"{name:<14} {meaning}")
+    show_names(NAMES, as_json=as_json)
 
 
 def main() -> None:

@@ -9,12 +9,14 @@ anything else    is a bug and stops the run
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from ssc.errors import AccessError, SscError, TransientError
 from tasks.outcome import Outcome
+
+Result = TypeVar("Result")
 
 RETRIES = 3
 """Further tries after the first."""
@@ -28,7 +30,7 @@ def is_transient(_task: Any, _run: Any, state: Any) -> bool:
     return isinstance(state.result(raise_on_failure=False), TransientError)
 
 
-def persist(action: Callable[[], Outcome], *, first_pause_s: float | None = None) -> Outcome:
+def persist(action: Callable[[], Result], *, first_pause_s: float | None = None) -> Result:
     """Run an action, again when it raises `TransientError`; the last failure passes through."""
     first_pause_s = FIRST_PAUSE_S if first_pause_s is None else first_pause_s
     tries = Retrying(
@@ -53,6 +55,20 @@ def settle(granule: str, action: Callable[[], Outcome]) -> Outcome:
         raise
     except SscError as error:
         return Outcome.set_aside(granule, reason(error))
+
+
+def attempt(action: Callable[[], Result]) -> tuple[Result | None, str]:
+    """What an action on one granule gives and "", or None and why that granule is set aside; retried like any other.
+
+    Raises:
+        AccessError: The service refuses us, so the run must stop.
+    """
+    try:
+        return persist(action), ""
+    except AccessError:
+        raise
+    except SscError as error:
+        return None, reason(error)
 
 
 def give_up(granule: str, error: BaseException) -> Outcome:

@@ -74,7 +74,7 @@ def predict_granule(
     with open_granule(granule) as reader:
         observation = reader.read(SIX)
     masks, shares = _judge(masker, observation)
-    tags = _tags(masker, granule)
+    tags = tags_of(masker, granule)
     folder, grid, name = Path(out), observation.geobox, granule.name
     paths = {"masks": folder / f"{name}.masks.tif"}
     _write_masks(paths["masks"], masks, grid, tags)
@@ -116,9 +116,10 @@ def _judge(masker: Masker, observation: Observation) -> tuple[Masks, NDArray[np.
     return masker.masks(observation, shares), shares
 
 
-def _tags(masker: Masker, granule: Granule) -> dict[str, str]:
-    """Where the masks come from."""
-    tags = {"granule": granule.name, "masker": masker.name, "version": code_version()}
+def tags_of(masker: Masker, granule: Granule) -> dict[str, str]:
+    """Where the masks come from, as tags of the files: what decides them, but for the granule's own pixels."""
+    terrain = "elevation model" if getattr(masker, "shadow", None) is not None else "image"
+    tags = {"granule": granule.name, "masker": masker.name, "version": code_version(), "terrain_shadow_from": terrain}
     if isinstance(masker, NetworkMasker):
         card = masker.neural.card
         tags["weights_sha256"] = card.sha256

@@ -20,6 +20,11 @@ COMMANDS = [
     ["report"],
     ["doctor"],
     ["masker", "list"],
+    ["masker", "predict"],
+    ["masker", "dataset"],
+    ["masker", "train"],
+    ["masker", "evaluate"],
+    ["masker", "convert"],
     ["regressor", "list"],
 ]
 

@@ -135,11 +135,7 @@ def own_parts(name: str, inputs: int, levels: int) -> Parts:
     builders: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]]] = {
         "satlas:swin_v2_t": (lambda: SwinStages(swin_v2_t(), inputs, levels), (96, 192, 384, 768), SWIN_STRIDES),
         "satlas:swin_v2_b": (lambda: SwinStages(swin_v2_b(), inputs, levels), (128, 256, 512, 1024), SWIN_STRIDES),
-        "satlas:resnet50": (
-            lambda: ResNetStages(resnet50(), inputs, levels),
-            (64, 256, 512, 1024, 2048),
-            RESNET_STRIDES,
-        ),
+        "satlas:resnet50": (lambda: ResNetStages(resnet50(), inputs, levels), RESNET_CHANNELS, RESNET_STRIDES),
         "prithvi:100m": (lambda: PrithviBlocks(inputs, levels), PRITHVI_CHANNELS, SWIN_STRIDES),
     }
     if name not in builders:
@@ -206,7 +202,7 @@ def smp_parts(name: str, inputs: int, levels: int) -> Parts:
             body = Selected(trunk, kept)
             freeze_idle(body, torch.zeros(1, inputs, 64, 64))
             return Parts(body=body, channels=channels, strides=strides)
-    raise InputError(f"encoder {name!r} has {len(kept)} levels: found {levels} asked for, wanted {len(kept)} or fewer")
+    raise InputError(f"encoder {name!r} has {len(kept)} levels: found {levels} asked for, wanted that or fewer")
 
 
 def freeze_idle(body: nn.Module, image: Tensor) -> None:
@@ -239,7 +235,7 @@ def step_of(name: str, parts: Parts, inputs: int) -> int:
     parts.body.train(training)
     if step is None:
         raise InputError(
-            f"encoder {name!r} takes images of {parts.trained_px or 'one'} px only; wanted one for any size"
+            f"encoder {name!r} takes images of {parts.trained_px or 'one'} px only: wanted one for any size"
         )
     return step
 

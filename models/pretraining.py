@@ -5,8 +5,10 @@ Nothing starts at random in silence: what a source cannot fill is an error or st
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -116,7 +118,8 @@ def download(name: str, kind: str) -> Mapping[str, Tensor]:
     """
     source = source_of(name, kind)
     try:
-        return source.load()
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results, torch tells there that it downloads
+            return source.load()
     except FAILURES as error:
         raise AccessError(
             f"weights {kind} for {name} cannot be downloaded: {first_line(error)}. "
@@ -166,9 +169,10 @@ def smp_source(name: str) -> Source:
     plain = hub_file(known["repo_id"], "model.safetensors", known["revision"])
 
     def load() -> Mapping[str, Tensor]:
-        # not get_encoder(name, weights=...): after a failure it tries an older place, and speaks on stdout
+        # not get_encoder(name, weights=...): after a failure it warns and tries an older place
+        state = dict(plain.load())
         encoder = smp.encoders.get_encoder(name, weights=None)
-        encoder.load_state_dict(plain.load())
+        encoder.load_state_dict(state)
         return encoder.state_dict()
 
     return Source(url=plain.url, load=load)

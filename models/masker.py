@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from models.cards import Card, load_weights, read_card
 from models.devices import PlacedNetwork
 from models.doors import to_masks
+from models.folding import fold_norms
 from models.multitask import MultiTaskNet, NetworkConfig, build_network
 from models.published import build
 from models.published.preparation import prepare_chip, prepare_crop
-from models.windows import RAMP, Floats, Tiling, blend
+from models.windows import Floats, Tiling, blend, least_overlap
 from ssc.bands import Band, Product
 from ssc.errors import BandError, DataError, InputError
 from ssc.masks import Mask
@@ -188,19 +189,18 @@ def _multitask(card: Card, tensors: dict[str, Tensor]) -> tuple[nn.Module, Tilin
         raise DataError(f"card {card.name}: its architecture has other tasks or bands than the card itself")
     network: MultiTaskNet = build_network(config)
     _fill(network, tensors, card)
-    whole = -(-card.window // network.stride) * network.stride
-    least = Tiling(window=1 << 20, halo=card.halo, stride=network.stride, ramp=RAMP).overlap + network.stride
-    tiling = Tiling(window=max(whole, least), halo=card.halo, stride=network.stride)
+    fold_norms(network.eval())
+    stride = network.stride
+    window = max(-(-card.window // stride) * stride, least_overlap(card.halo, stride) + stride)
+    tiling = Tiling(window=window, halo=card.halo, stride=stride)
     return nn.Sequential(network, Calibration(card)), tiling
 
 
 def _published(card: Card, tensors: dict[str, Tensor]) -> tuple[nn.Module, Tiling]:
-    from models.published import fused
-
     network = build(str(card.architecture.get("backbone")))
     _fill(network, tensors, card)
     as_trained = all(card.temperatures[mask] == 1 and card.biases[mask] == 0 for mask in card.tasks)
-    masks = PublishedMasks(fused.fuse(network.eval()), None if as_trained else Calibration(card))
+    masks = PublishedMasks(network, None if as_trained else Calibration(card))
     return masks, Tiling(window=card.window, halo=card.halo, stride=PUBLISHED_STRIDE, exact=True)
 
 

@@ -28,6 +28,11 @@ RAMP: Final = 32
 """Pixels over which the weight rises from 0 to 1: one cell of the coarsest level of most encoders."""
 
 
+def least_overlap(halo: int, stride: int, ramp: int = RAMP) -> int:
+    """Pixels that neighbouring windows must share, in whole strides: both halos, and one ramp that both rise over."""
+    return -(-(2 * halo + ramp) // stride) * stride
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tiling:
     """How windows are laid over an image."""
@@ -55,7 +60,7 @@ class Tiling:
     @property
     def overlap(self) -> int:
         """Least pixels that neighbouring windows share, in whole strides."""
-        return -(-(2 * self.halo + self.ramp) // self.stride) * self.stride
+        return least_overlap(self.halo, self.stride, self.ramp)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,6 +15,7 @@ from torch import nn
 
 from models.cards import Card, load_weights, read_card, write_weights
 from models.devices import BF16_TOLERANCE, PlacedNetwork
+from models.folding import fold_norms
 from models.masker import load_masker
 from models.multitask import NetworkConfig, build_network
 from ssc.bands import SIX, Band, Product
@@ -58,7 +59,7 @@ def test_probabilities_are_the_networks_own_calibrated(tmp_path):
     scale, shift = (np.array(list(table.values()))[:, None, None] for table in (temperatures, biases))
     found = load_masker(path, device="cpu", precision="fp32")(reflectance, bands=SIX, product=Product.L30)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, 1 / (1 + np.exp(-(logits / scale + shift))), atol=1e-5)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-(logits / scale + shift))), atol=1e-4)
 
 
 def test_name_halo_and_thresholds_are_the_cards(tmp_path):
@@ -155,6 +156,27 @@ def test_threads_share_one(masker):
         together = list(pool.map(lambda each: masker(each, bands=SIX), images))
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("encoder", ["mobilenetv4_conv_small_050", "resnet18"])
+def test_folded_norms_change_no_number_and_are_gone(encoder):
+    torch.manual_seed(3)
+    network = build_network(NetworkConfig(encoder=encoder, levels=3, width=8, detail=8)).eval()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        for tensor, low, high in ((norm.weight, 0.5, 2), (norm.bias, -1, 1), (norm.running_mean, -1, 1)):
+            nn.init.uniform_(tensor, low, high)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    reflectance = torch.from_numpy(image())[None]
+    with torch.inference_mode():
+        before = network(reflectance)
+        fold_norms(network)
+        after = network(reflectance)
+    assert before.std() > 0.1
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3 * float(before.std()))
+    left = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(left) < len(norms) / 2 or encoder == "resnet18"
+    assert not [module for module in network.decoder.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 # what it refuses

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from models.chips import UNKNOWN, ChipFolder
 from scenes import scene
@@ -24,7 +25,7 @@ def river_folder(shared):
 @pytest.mark.parametrize("weather", [BROKEN, WINTER, SWATH_EDGE], ids=lambda weather: weather.name)
 def test_simulated_labels_are_the_truth_where_it_can_be_seen(weather):
     example = scene(seed=11, weather=weather)
-    known, stack = labels(example.scene), example.masks.stack
+    known, stack = labels(example.scene, rims=False), example.masks.stack
     told = known != UNKNOWN
     assert np.array_equal(known[told] == 1, stack[told])
     assert not told[:, ~example.masks.valid].any()
@@ -32,6 +33,24 @@ def test_simulated_labels_are_the_truth_where_it_can_be_seen(weather):
     assert not told[Mask.WATER][hidden].any()
     assert told[Mask.CLOUD][example.masks.valid].all()
     assert told[Mask.WATER][example.masks.valid & ~hidden].all()
+
+
+@pytest.mark.parametrize("weather", [BROKEN, WINTER], ids=lambda weather: weather.name)
+def test_rims_are_one_pixel_of_cloud_and_one_of_doubt_and_touch_nothing_else(weather):
+    example = scene(seed=11, weather=weather)
+    plain, rimmed = (labels(example.scene, rims=rims) for rims in (False, True))
+    others = [Mask.WATER, Mask.SNOW_ICE, Mask.TERRAIN_SHADOW]
+    assert np.array_equal(plain[others], rimmed[others])
+    cloud, shadow = plain[Mask.CLOUD] == 1, plain[Mask.CLOUD_SHADOW] == 1
+    away = ndimage.distance_transform_cdt(~cloud, metric="chessboard")  # pixels to the nearest cloud
+    assert (rimmed[Mask.CLOUD][away <= 1] == 1).all()
+    assert (rimmed[Mask.CLOUD][away == 2] == UNKNOWN).all()
+    assert (rimmed[Mask.CLOUD][away > 2] == 0).all()
+    assert (rimmed[Mask.CLOUD_SHADOW][away <= 1] == 0).all()
+    assert (rimmed[Mask.CLOUD_SHADOW][shadow & (away > 1)] == 1).all()
+    beside = ndimage.distance_transform_cdt(~shadow, metric="chessboard")
+    assert (rimmed[Mask.CLOUD_SHADOW][(beside == 1) & (away > 1)] == UNKNOWN).all()
+    assert (rimmed[Mask.CLOUD_SHADOW][(beside > 1) & (away > 1)] == 0).all()
 
 
 def test_a_basin_gives_the_same_chips_again_and_another_basin_others():

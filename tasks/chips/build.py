@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +22,8 @@ from tasks.chips.simulated import TEST_TILES, TILES, simulated_chips
 
 Report = Callable[[str, int, int], None]
 """What is being made, how many units of it are done, of how many."""
+AT_ONCE: Final = 16
+"""Basins in memory, 50 MB each."""
 VAL_EVERY: Final = 13
 """Every so manieth simulated basin is for validation."""
 
@@ -32,7 +37,7 @@ class Recipe:
     seed: int = 1000
     """Of the first basin; the others follow."""
     testing: bool = False
-    """Basins for tests: another set of suns, all in the split "test"."""
+    """Basins for tests: another set of suns, labels to the pixel, all in the split "test"."""
     rivers: Path | None = None
     """Folder of the HLS L30 river chips."""
     skies: int = 6
@@ -83,13 +88,21 @@ def _check(recipe: Recipe) -> None:
 
 
 def _simulated(recipe: Recipe, tell: Report) -> Iterator[tuple[Chip, str]]:
+    """Basins in order, made by as many processes as there are processors."""
     tiles = TEST_TILES if recipe.testing else TILES
-    for number in range(recipe.basins):
-        seed = recipe.seed + number
-        tell("simulated basins", number, recipe.basins)
-        split = "test" if recipe.testing else "val" if seed % VAL_EVERY == 0 else "train"
-        for chip in simulated_chips(seed, size=recipe.size, tiles=tiles):
-            yield chip, split
+    one = partial(_basin, size=recipe.size, tiles=tiles, rims=not recipe.testing)
+    seeds = range(recipe.seed, recipe.seed + recipe.basins)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for start in range(0, len(seeds), AT_ONCE):
+            tell("simulated basins", start, len(seeds))
+            some = seeds[start : start + AT_ONCE]
+            for seed, chips in zip(some, pool.map(one, some), strict=True):
+                split = "test" if recipe.testing else "val" if seed % VAL_EVERY == 0 else "train"
+                yield from ((chip, split) for chip in chips)
+
+
+def _basin(seed: int, *, size: int, tiles: tuple[str, ...], rims: bool) -> list[Chip]:
+    return list(simulated_chips(seed, size=size, tiles=tiles, rims=rims))
 
 
 def _rivers(recipe: Recipe, tell: Report) -> Iterator[tuple[Chip, str]]:

@@ -34,6 +34,7 @@ from ssc.simulate import clouds, light, spectra
 from ssc.simulate.noise import fractal, smoothstep
 from ssc.simulate.seeds import stream
 from ssc.simulate.truth import CLOUD_OPACITY, COVERED, SHADOW_BEAM
+from tasks.chips.rims import rimmed
 from tasks.chips.skies import random_layers
 
 SOURCE: Final = "hls-l30-river-chips"
@@ -170,10 +171,8 @@ def under_sky(
 def _overcast(labels: NDArray[np.uint8], sky: clouds.Sky) -> NDArray[np.uint8]:
     cloud = sky.opacity >= CLOUD_OPACITY
     shadow = (sky.beam < SHADOW_BEAM) & ~cloud
-    missing = labels[Mask.CLOUD] == UNKNOWN
-    labels[Mask.CLOUD] = np.where(cloud, 1, np.where(missing, UNKNOWN, 0))
-    labels[Mask.CLOUD_SHADOW] = np.where(shadow, 1, np.where(missing & ~cloud, UNKNOWN, labels[Mask.CLOUD_SHADOW]))
-    labels[Mask.CLOUD_SHADOW][cloud] = 0
+    for mask, rim in zip((Mask.CLOUD, Mask.CLOUD_SHADOW), rimmed(cloud, shadow), strict=True):
+        labels[mask] = np.where((rim == 0) & (labels[mask] == UNKNOWN) & ~cloud, UNKNOWN, rim)
     for mask in (Mask.WATER, Mask.SNOW_ICE):
         labels[mask][sky.opacity > HIDDEN] = UNKNOWN
     labels[Mask.TERRAIN_SHADOW][cloud | shadow] = UNKNOWN

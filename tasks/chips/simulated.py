@@ -22,6 +22,7 @@ from ssc.simulate.memory import landscape
 from ssc.simulate.overpass import overpass, sun_over
 from ssc.simulate.scene import observe
 from ssc.simulate.seeds import stream
+from tasks.chips.rims import rimmed
 from tasks.chips.skies import random_weather
 
 SOURCE: Final = "simulated"
@@ -54,7 +55,13 @@ _PLATFORMS: Final = ("L8", "L9", "S2A", "S2B")
 
 
 def simulated_chips(
-    seed: int, *, size: int = 256, land: int = 512, passes: int = 5, tiles: tuple[str, ...] = TILES
+    seed: int,
+    *,
+    size: int = 256,
+    land: int = 512,
+    passes: int = 5,
+    tiles: tuple[str, ...] = TILES,
+    rims: bool = True,
 ) -> Iterator[Chip]:
     """Every chip of one basin.
 
@@ -64,12 +71,13 @@ def simulated_chips(
         land: Pixels per side of the landscape; chips are cut from it edge to edge.
         passes: Overpasses, each on another day under another sky.
         tiles: One is drawn; it sets the sun.
+        rims: Of clouds and shadows, see `labels`.
     """
     rng = stream(seed, "chips")
     tile = str(rng.choice(tiles))
     for number in range(passes):
         scene = random_scene(seed, land, tile, stream(seed, "chips", number))
-        yield from cut(scene, size, region=f"basin {seed}")
+        yield from cut(scene, size, region=f"basin {seed}", rims=rims)
 
 
 def random_scene(seed: int, size: int, tile: str, rng: np.random.Generator) -> Scene:
@@ -82,9 +90,9 @@ def random_scene(seed: int, size: int, tile: str, rng: np.random.Generator) -> S
     return _loaded(observe(ground, passes[chosen], random_weather(rng)), rng)
 
 
-def cut(scene: Scene, size: int, *, region: str) -> Iterator[Chip]:
+def cut(scene: Scene, size: int, *, region: str, rims: bool = True) -> Iterator[Chip]:
     """The chips of one scene, edge to edge, those without any data left out."""
-    seen, known, sediment = observation(scene), labels(scene), truth.ssc(scene)
+    seen, known, sediment = observation(scene), labels(scene, rims=rims), truth.ssc(scene)
     rows, cols = scene.landscape.shape
     for row in range(0, rows - size + 1, size):
         for col in range(0, cols - size + 1, size):
@@ -105,14 +113,17 @@ def cut(scene: Scene, size: int, *, region: str) -> Iterator[Chip]:
             )
 
 
-def labels(scene: Scene) -> NDArray[np.uint8]:
+def labels(scene: Scene, *, rims: bool) -> NDArray[np.uint8]:
     """(5, H, W) labels: the truth, but UNKNOWN where it cannot be seen or there are no data.
 
     What lies under thick cloud is UNKNOWN; so is terrain shadow under any cloud or cloud shadow, which hides it.
+    With rims, clouds and their shadows end as `rims.rimmed` says, for training; without, to the pixel, for tests.
     """
     masks = truth.masks(scene)
     known = masks.stack.astype(np.uint8)
     hidden = scene.sky.opacity > HIDDEN
+    if rims:
+        known[Mask.CLOUD], known[Mask.CLOUD_SHADOW] = rimmed(masks[Mask.CLOUD], masks[Mask.CLOUD_SHADOW])
     known[np.ix_([Mask.WATER, Mask.SNOW_ICE])] = np.where(hidden, UNKNOWN, known[[Mask.WATER, Mask.SNOW_ICE]])
     unlit = masks[Mask.CLOUD] | masks[Mask.CLOUD_SHADOW]
     known[Mask.TERRAIN_SHADOW][unlit] = UNKNOWN

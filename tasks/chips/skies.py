@@ -32,11 +32,25 @@ def random_weather(rng: np.random.Generator, *, snow: bool | None = None) -> Wea
 
 
 def random_layers(rng: np.random.Generator) -> tuple[Layer, ...]:
-    """None to three layers, of four kinds: puffs of a few pixels, cumulus, sheets, veils of ice."""
+    """None to three layers, of five kinds: soft or sharp puffs of a few pixels, cumulus, sheets, veils of ice."""
     if rng.random() < CLEAR_SHARE:
         return ()
-    kinds = rng.choice(4, size=int(rng.choice([1, 2, 3], p=[0.55, 0.35, 0.1])), p=[0.3, 0.4, 0.12, 0.18], replace=False)
+    count, shares = int(rng.choice([1, 2, 3], p=[0.55, 0.35, 0.1])), [0.3, 0.15, 0.3, 0.1, 0.15]
+    kinds = rng.choice(5, size=count, p=shares, replace=False)
     return tuple(_KINDS[kind](rng) for kind in kinds)
+
+
+def _soft_puffs(rng: np.random.Generator) -> Layer:
+    """Fair-weather cumulus: small, low, frayed, close to their shadows."""
+    base = rng.uniform(300, 1800)
+    return Layer(
+        cover=float(rng.uniform(0.005, 0.15)),
+        base_m=float(base),
+        depth_m=float(base * rng.uniform(0.1, 0.5)),
+        density=float(rng.uniform(1, 7)),
+        size_px=float(np.exp(rng.uniform(np.log(8), np.log(60)))),
+        exponent=float(rng.uniform(2.8, 4.2)),
+    )
 
 
 def _puffs(rng: np.random.Generator) -> Layer:
@@ -86,4 +100,4 @@ def _veil(rng: np.random.Generator) -> Layer:
     )
 
 
-_KINDS: Final = (_puffs, _cumulus, _sheet, _veil)
+_KINDS: Final = (_soft_puffs, _puffs, _cumulus, _sheet, _veil)

@@ -46,6 +46,9 @@ FLAT_M: Final = 60.0
 HIDDEN: Final = 0.6
 SNOW_SHARE: Final = 0.15
 """Share of the simulated skies that bring snow on the land too."""
+BLUE_SKY, GREY_SKY = (0.1, 1.1), (0.0, 0.35)
+"""Light in shadows, drawn per sky: the simulator's blue sky times the first, plus the second in all bands. In corrected
+images shadows are seldom as blue as a clear sky makes them: clouds hide part of it and light the ground too."""
 TEST_EVERY, TEST_REST, VAL_REST = 5, 1, 7
 """Chips with number % 5 == 1 are for tests alone, % 10 == 7 for validation."""
 
@@ -158,8 +161,9 @@ def under_sky(
         seen, labels = _snowed(seen, labels, rng)
     zenith, azimuth = float(rng.uniform(18, 70)), float(rng.uniform(0, 360))
     sky = clouds.form(random_layers(rng), shape, zenith=zenith, azimuth=azimuth, rng=rng)
+    blue_sky, grey_sky = rng.uniform(*BLUE_SKY), rng.uniform(*GREY_SKY)
     for place, band in enumerate(SIX):
-        diffuse = np.float32(light.sky_share(band, zenith))
+        diffuse = np.float32(min(blue_sky * light.sky_share(band, zenith) + grey_sky, 1.0))
         lit = seen[place] * (diffuse + (1 - diffuse) * sky.beam)
         for name, opacity in (("water_cloud", sky.water_opacity), ("ice_cloud", sky.ice_opacity)):
             top = np.float32(spectra.spectrum(name, band)) * (0.75 + 0.4 * opacity)

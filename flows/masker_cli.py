@@ -99,7 +99,10 @@ def train(
     chips: Chips,
     out: Annotated[Path, typer.Option(help="Folder of the run; a run it holds is resumed.")],
     name: Annotated[str, typer.Option(help="Of the masker, on its card.")] = "trained",
-    backbone: Annotated[str, typer.Option(help="Encoder, see ssc masker train --help.")] = "mobilenetv4_conv_small",
+    backbone: Annotated[
+        str, typer.Option(help="Encoder: a timm name, smp:NAME, satlas:swin_v2_t, satlas:resnet50, prithvi:100m, ...")
+    ] = "mobilenetv4_conv_small",
+    levels: Annotated[int, typer.Option(min=1, max=6, help="Levels of its pyramid; transformers mostly have 4.")] = 5,
     pretrained: Annotated[
         str | None, typer.Option(help="imagenet, satlas, prithvi, or a file of weights for the encoder.")
     ] = None,
@@ -133,7 +136,7 @@ def train(
     settings = TrainSettings(
         chips=tuple(map(str, chips)),
         out=str(out),
-        network=NetworkConfig(encoder=backbone, tasks=parse_tasks(tasks)),
+        network=NetworkConfig(encoder=backbone, levels=levels, tasks=parse_tasks(tasks)),
         pretrained=pretrained,
         epochs=epochs,
         steps_per_epoch=steps,

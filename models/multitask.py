@@ -31,7 +31,7 @@ class NetworkConfig:
     """Name in timm. The default has neither squeeze-and-excitation nor attention: what it says of a pixel depends on a
     bounded neighbourhood only, so that windows can be blended without seams."""
     levels: int = 5
-    """Levels of the pyramid that are used: 5 down to 1/32 of the resolution."""
+    """Levels of the pyramid that are used: 5 down to 1/32 of the resolution; many transformers have 4."""
     width: int = 64
     """Channels of the decoder."""
     detail: int = 16
@@ -67,14 +67,17 @@ class MultiTaskNet(nn.Module):
     """Encoder, decoder, heads. Scaling and validity are inside: the input is plain reflectance."""
 
     stride: int
-    """Pixels per cell of the coarsest level: windows moved by multiples of it are sampled alike."""
+    """Pixels per cell of the coarsest level: windows moved by multiples of it are sampled alike by convolutions (not by
+    shifted windows or position tables: transformers need more halo)."""
 
     def __init__(self, config: NetworkConfig, *, pretrained: str | None = None) -> None:
         super().__init__()
         self.config = config
         self.scaling = PhysicalScaling()
         inputs = len(config.bands) + 1
-        self.encoder = build_encoder(config.encoder, inputs=inputs, levels=config.levels, pretrained=pretrained)
+        self.encoder = build_encoder(
+            config.encoder, inputs=inputs, levels=config.levels, pretrained=pretrained, bands=config.bands
+        )
         self.stride = self.encoder.strides[-1]
         self.decoder = Decoder(self.encoder.channels, config.width)
         merged = 2 * config.detail

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -127,10 +127,10 @@ def read_corridor(job: Job, reader: Reader, corridor: Corridor, *, look: str | N
     return pool(parts)
 
 
-def read_ahead(reader: Reader, windows: Sequence[Window]) -> Iterator[Observation]:
+def read_ahead(reader: Reader, windows: Sequence[Window]) -> Generator[Observation, None, None]:
     """Each window in turn; the next one is read by another thread while this one is worked on.
 
-    Until the iterator is exhausted or closed the reader is not to be used: it serves one thread at a time.
+    Until the generator is exhausted or closed the reader is not to be used: it serves one thread at a time.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
         ahead: list[Future[Observation]] = []

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
         env_prefix="SSC_", env_nested_delimiter="__", extra="forbid", frozen=True, protected_namespaces=()
     )
 
-    masker: str = "legacy-dswx"
+    masker: str = "default"
     """Who tells water from cloud; `ssc masker list` shows the names."""
     regressor: str = "physical"
     """Who turns reflectance into SSC; `ssc regressor list` shows the names."""

@@ -63,7 +63,7 @@ EngineOption = Annotated[
 ]
 
 
-@app.command(epilog="Example: ssc estimate granules/ --reaches sword.gpkg --masker legacy-dswx --out out/store")
+@app.command(epilog="Example: ssc estimate granules/ --reaches sword.gpkg --dem glo30/ --out out/store")
 def estimate(
     granules: Annotated[list[str], typer.Argument(help="Granule folders or files, or https:// or s3:// granules.")],
     reaches: Reaches,

@@ -18,7 +18,7 @@ from ssc.report import write_report
 from ssc.simulate import Basin, simulate_basin
 from ssc.simulate.basin import TILE
 
-MASKER = "legacy-dswx"
+MASKER = "default"
 
 
 def run_demo(out: Path, *, seed: int, granules: int, size: int, engine: Engine) -> dict[str, str]:

@@ -25,6 +25,7 @@ from models.doors import to_masks
 from models.folding import fold_norms
 from models.multitask import MultiTaskNet, NetworkConfig, build_network
 from models.published import build
+from models.published.fused import fuse
 from models.published.preparation import prepare_chip, prepare_crop
 from models.windows import Floats, Tiling, blend, least_overlap
 from ssc.bands import Band, Product
@@ -176,7 +177,7 @@ class PublishedMasks(nn.Module):
         self.network, self.calibration = network, calibration
 
     def forward(self, prepared: Tensor) -> Tensor:
-        """(n, 6, h, w) prepared chips -> (n, 5, h, w) probabilities; uncalibrated ones are as published, to the bit."""
+        """(n, 6, h, w) prepared chips -> (n, 5, h, w) probabilities; uncalibrated ones are as published."""
         probabilities = to_masks(self.network(prepared))
         if self.calibration is None:
             return probabilities
@@ -200,7 +201,7 @@ def _published(card: Card, tensors: dict[str, Tensor]) -> tuple[nn.Module, Tilin
     network = build(str(card.architecture.get("backbone")))
     _fill(network, tensors, card)
     as_trained = all(card.temperatures[mask] == 1 and card.biases[mask] == 0 for mask in card.tasks)
-    masks = PublishedMasks(network, None if as_trained else Calibration(card))
+    masks = PublishedMasks(fuse(network), None if as_trained else Calibration(card))
     return masks, Tiling(window=card.window, halo=card.halo, stride=PUBLISHED_STRIDE, exact=True)
 
 

@@ -13,8 +13,10 @@ demo: setup  ## all set-up, then the main job on a simulated basin
 test: setup  ## all set-up, then the tests
 	$(BIN)/pytest -n 2 --dist loadfile
 
-bench: setup  ## time the road's steps; figures go to build/bench.json
+bench: setup  ## ratios measured in one run; figures go to build/bench*.json
 	$(BIN)/python -m tests.bench --out build/bench.json
+	$(BIN)/python -m tests.bench_masker --masker default --out build/bench_masker.json
+	$(BIN)/python -m tests.bench_published | tee build/bench_published.jsonl
 
 lint: setup  ## style, types, import contracts
 	$(BIN)/ruff check .

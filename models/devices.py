@@ -16,8 +16,9 @@ from ssc.errors import InputError
 Floats = NDArray[np.float32]
 
 DEVICES: Final = ("auto", "cpu", "cuda", "mps")
-BF16_TOLERANCE: Final = 0.05
-"""Largest difference of a probability that bf16 makes, in practice at steep edges; the mean is below 0.002."""
+BF16_TOLERANCE: Final = 0.1
+"""Largest difference of a probability that bf16 may make, at steep edges. Seen with the default masker on a simulated
+scene of 1024 x 1024 px: 0.06, the mean 0.0002, and 0.025 % of the pixels of a mask at most."""
 MOST: Final = 32
 """Windows at a time beyond which a GPU gains nothing."""
 SHARE: Final = 0.6

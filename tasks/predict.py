@@ -29,7 +29,7 @@ from ssc.reaches import Reaches
 from ssc.report.quicklook import quicklook as draw
 from tasks import stac
 from tasks.maskers import NetworkMasker
-from tasks.quicklooks import _centrelines
+from tasks.quicklooks import centrelines
 
 NODATA: Final = 255
 """In both files: the granule holds no data there."""
@@ -171,7 +171,7 @@ def _write(
 
 def _picture(observation: Observation, masks: Masks, reaches: Reaches | None) -> bytes:
     clear = usable(observation, masks, ClearWaterRule()).clear
-    lines = [] if reaches is None else _centrelines(observation, reaches)
+    lines = [] if reaches is None else centrelines(observation, reaches)
     return draw(observation.reflectance, masks, clear, lines, form="PNG")
 
 

@@ -22,14 +22,14 @@ def write_quicklook(
 ) -> Path:
     """Write `<granule>.jpg`: colour image with reaches, masks, clear water. An interrupted write leaves nothing."""
     clear = usable(observation, masks, rule).clear
-    picture = quicklook(observation.reflectance, masks, clear, _centrelines(observation, reaches))
+    picture = quicklook(observation.reflectance, masks, clear, centrelines(observation, reaches))
     path = folder / f"{observation.granule.name}.jpg"
     with drafted(path) as draft:
         draft.write_bytes(picture)
     return path
 
 
-def _centrelines(observation: Observation, reaches: Reaches) -> list[NDArray[np.float64]]:
+def centrelines(observation: Observation, reaches: Reaches) -> list[NDArray[np.float64]]:
     """Centrelines near the window as (n, 2) column, row."""
     grid = observation.geobox
     lines = shapely.get_parts(lines_on(reaches, grid).lines)

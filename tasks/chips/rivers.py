@@ -35,7 +35,7 @@ from ssc.simulate.noise import fractal, smoothstep
 from ssc.simulate.seeds import stream
 from ssc.simulate.truth import CLOUD_OPACITY, COVERED, SHADOW_BEAM
 from tasks.chips.rims import rimmed
-from tasks.chips.skies import random_layers
+from tasks.chips.skies import SOFT_SHARE, random_layers, softened
 
 SOURCE: Final = "hls-l30-river-chips"
 SKY_SOURCE: Final = f"{SOURCE} + simulated sky"
@@ -161,6 +161,7 @@ def under_sky(
         seen, labels = _snowed(seen, labels, rng)
     zenith, azimuth = float(rng.uniform(18, 70)), float(rng.uniform(0, 360))
     sky = clouds.form(random_layers(rng), shape, zenith=zenith, azimuth=azimuth, rng=rng)
+    sky = softened(sky, rng) if rng.random() < SOFT_SHARE else sky
     blue_sky, grey_sky = rng.uniform(*BLUE_SKY), rng.uniform(*GREY_SKY)
     for place, band in enumerate(SIX):
         diffuse = np.float32(min(blue_sky * light.sky_share(band, zenith) + grey_sky, 1.0))

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from models.chips import UNKNOWN, Chip
 from ssc.bands import SIX
 from ssc.masks import Mask
-from ssc.simulate import Scene, observation, surface, truth
+from ssc.simulate import Scene, light, observation, surface, truth
 from ssc.simulate.memory import landscape
 from ssc.simulate.overpass import overpass, sun_over
 from ssc.simulate.scene import observe
 from ssc.simulate.seeds import stream
 from tasks.chips.rims import rimmed
-from tasks.chips.skies import random_weather
+from tasks.chips.skies import SOFT_SHARE, random_weather, softened
 
 SOURCE: Final = "simulated"
 TILES: Final = (
@@ -87,7 +87,7 @@ def random_scene(seed: int, size: int, tile: str, rng: np.random.Generator) -> S
     suns = np.array([sun_over(ground.geobox, passing.sensed).zenith for passing in passes])
     wanted = LOW_SUN_DEG if rng.random() < LOW_SUN_SHARE and (suns > LOW_SUN_DEG).any() else 0.0
     chosen = np.flatnonzero((suns <= LOWEST_SUN_DEG) & (suns >= wanted))[0]
-    return _loaded(observe(ground, passes[chosen], random_weather(rng)), rng)
+    return _loaded(_softened(observe(ground, passes[chosen], random_weather(rng)), rng), rng)
 
 
 def cut(scene: Scene, size: int, *, region: str, rims: bool = True) -> Iterator[Chip]:
@@ -133,6 +133,15 @@ def labels(scene: Scene, *, rims: bool) -> NDArray[np.uint8]:
 
 def _days(rng: np.random.Generator, count: int) -> list[date]:
     return [date(2023, 1, 1) + timedelta(days=int(days)) for days in rng.integers(730, size=count)]
+
+
+def _softened(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The same scene under the softer sky, where it gets one."""
+    if rng.random() > SOFT_SHARE:
+        return scene
+    sky = softened(scene.sky, rng)
+    before = np.maximum(scene.sky.beam, np.float32(1e-6))
+    return replace(scene, sky=sky, direct=np.clip(scene.direct / before * sky.beam, 0, light.BRIGHTEST))
 
 
 def _loaded(scene: Scene, rng: np.random.Generator) -> Scene:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
+from scipy import ndimage
 
-from ssc.simulate.clouds import Layer
+from ssc.simulate.clouds import VIEW_DEPTH, Layer, Sky
+from ssc.simulate.noise import Field
 from ssc.simulate.weather import Weather
 
 CLEAR_SHARE: Final = 0.2
 """Days without any cloud."""
 SNOW_SHARE: Final = 0.35
+SOFT_SHARE: Final = 0.7
+"""Skies whose clouds are `softened`."""
 ICE_SHARE: Final = 0.6
 """Of the days with snow, those with ice on the rivers."""
 SWATH_EDGE_SHARE: Final = 0.1
@@ -40,16 +45,36 @@ def random_layers(rng: np.random.Generator) -> tuple[Layer, ...]:
     return tuple(_KINDS[kind](rng) for kind in kinds)
 
 
+def softened(sky: Sky, rng: np.random.Generator) -> Sky:
+    """The same clouds, of a kind that may hide less of the ground than they darken, and end in a haze of some pixels.
+
+    The simulator's clouds are cut out sharply and as opaque from above as they are to the sun. Small real ones are
+    frayed over several pixels, let much of the ground through, and still throw a deep shadow (sunlight crosses them
+    slantwise, and their sides shade too).
+    """
+    view_depth, strength, spread = rng.uniform(2, 9), rng.uniform(0.7, 2.0), rng.uniform(0.3, 1.5)
+    return replace(
+        sky,
+        water_opacity=_blurred(1 - (1 - sky.water_opacity) ** (VIEW_DEPTH / view_depth), spread),
+        ice_opacity=_blurred(sky.ice_opacity, spread),
+        beam=_blurred(sky.beam**strength, spread),
+    )
+
+
+def _blurred(field: Field, spread: float) -> Field:
+    return np.asarray(ndimage.gaussian_filter(field, spread), dtype=np.float32)
+
+
 def _soft_puffs(rng: np.random.Generator) -> Layer:
-    """Fair-weather cumulus: small, low, frayed, close to their shadows."""
-    base = rng.uniform(300, 1800)
+    """Fair-weather cumulus: few, small, rounded, low, close to their shadows."""
+    base = rng.uniform(400, 1800)
     return Layer(
-        cover=float(rng.uniform(0.005, 0.15)),
+        cover=float(np.exp(rng.uniform(np.log(0.008), np.log(0.12)))),
         base_m=float(base),
-        depth_m=float(base * rng.uniform(0.1, 0.5)),
-        density=float(rng.uniform(1, 7)),
-        size_px=float(np.exp(rng.uniform(np.log(8), np.log(60)))),
-        exponent=float(rng.uniform(2.8, 4.2)),
+        depth_m=float(base * rng.uniform(0.2, 0.8)),
+        density=float(rng.uniform(2, 9)),
+        size_px=float(np.exp(rng.uniform(np.log(20), np.log(110)))),
+        exponent=float(rng.uniform(3.2, 5.4)),
     )
 
 

@@ -27,6 +27,7 @@ from tasks.masker_scores import Options, evaluate
 
 COLUMNS = ["source", "masker", "mask", "threshold", "precision", "recall", "f1", "f1_low", "f1_high", "iou", "accuracy"]
 """Of the table that is printed; the file has more."""
+CHIP_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,9 @@ class _Notes:
     def hear(self, name: str, chip: Chip, answer: NDArray[np.float32], thresholds: NDArray[np.float64]) -> None:
         """One answer."""
         if min(answer.shape[-2:]) >= SIZE:
-            self.windows[name].append(window_scores(answer, chip.labels, thresholds, scene=chip.scene))
+            table = window_scores(answer, chip.labels, thresholds, scene=chip.scene)
+            # chips do not know where in their scene they lie: each gets rows of its own
+            self.windows[name].append(table.assign(row=table["row"] + CHIP_ROWS * len(self.windows[name])))
         counted = count_classes(found_at(answer, thresholds), chip.labels)
         self.classes[name] = self.classes.get(name, np.zeros_like(counted)) + counted
 

@@ -25,7 +25,8 @@ NAMES = [column.name for column in COLUMNS]
 
 
 def estimate(granules, reaches, store, **settings):
-    """Run the road over plain threads."""
+    """Run the road over plain threads, with a masker that judges each pixel by itself unless another is named."""
+    settings = {"masker": "legacy-dswx"} | settings
     options = {
         key: settings.pop(key) for key in ("quicklooks", "redo", "ids", "bbox", "basin", "polygon") if key in settings
     }
@@ -109,6 +110,15 @@ def test_redo_changes_no_row(first, basin):
     pd.testing.assert_frame_equal(open_store(store).query(), before)
 
 
+def test_the_default_is_the_shipped_network(basin, tmp_path):
+    parameters = {"granules": [str(basin.granules)], "reaches": str(basin.reaches), "store": str(tmp_path / "store")}
+    summary = run_estimate(parameters, Engine.LOCAL)
+    rows = open_store(tmp_path / "store").query()
+    assert summary.exit_code == 0
+    assert set(rows["masker"]) == {"default"}
+    assert rows["ssc"].notna().sum() > 0.3 * len(rows)
+
+
 def test_other_settings_are_other_work(first, basin):
     _, store = first
     again = estimate(basin.granules, basin.reaches, store, masker="mndwi")
@@ -184,7 +194,7 @@ def test_prefect_gives_the_same_rows(first, basin, tmp_path, prefect):
         granules=[str(basin.granules)],
         reaches=str(basin.reaches),
         store=str(tmp_path / "store"),
-        settings={"dem": str(basin.dem)},
+        settings={"dem": str(basin.dem), "masker": "legacy-dswx"},
     )
     assert summary.exit_code == 0
     expected = open_store(first[1]).query(masker="legacy-dswx")

@@ -21,6 +21,9 @@ SHARED = 32
 """Columns that both tiles cut from a simulated one hold."""
 NUMBERS = ["ssc", "n_px_channel", "n_px_valid", "n_px_water", "n_px_clear", "n_px_used", "red_med", "nir_p90", "ndti"]
 
+MASKER = {"masker": "legacy-dswx"}
+"""Judges each pixel by itself: cuts change nothing."""
+
 
 def cut(granule: Granule, columns: slice, tile: str, folder: Path) -> None:
     """Write some columns of a granule as a granule of another tile."""
@@ -65,6 +68,7 @@ def across_a_reach(granule: Granule, basin) -> int:
 
 def rows_of(store, paths, basin) -> pd.DataFrame:
     parameters = {"granules": [str(path) for path in paths], "reaches": str(basin.reaches), "store": str(store)}
+    parameters |= {"settings": MASKER}
     assert run_estimate(parameters, Engine.LOCAL).exit_code == 0
     return open_store(store).query().set_index("reach_id")
 
@@ -100,6 +104,7 @@ def test_a_broken_partner_costs_its_own_pixels_only(halves, basin, tmp_path):
     sound = red.read_bytes()
     red.write_bytes(sound[: len(sound) // 2])
     parameters = {"granules": [str(tmp_path / "in")], "reaches": str(basin.reaches), "store": str(tmp_path / "store")}
+    parameters |= {"settings": MASKER}
     summary = run_estimate(parameters, Engine.LOCAL)
     assert summary.exit_code == 3
     assert list(summary.set_aside) == [red.name.removesuffix(".B04.tif")]

@@ -55,7 +55,7 @@ def assert_same_bits(found, wanted):
 
 def test_learns_separable_rules(chips, tmp_path):
     settings = toy_settings(
-        chips, tmp_path / "run", epochs=24, lr=1e-2, ema=0.8, network={"tasks": (Mask.WATER, Mask.CLOUD)}
+        chips, tmp_path / "run", epochs=32, lr=1e-2, ema=0.8, network={"tasks": (Mask.WATER, Mask.CLOUD)}
     )
     result = train(settings)
     log = pd.read_csv(result.log, sep="\t")

@@ -20,7 +20,7 @@ from tasks.chips.pickled_text import texts_of
 from tasks.chips.published import PublishedChips
 
 SIDE = 24
-CLUSTER = "/work/pi_someone/data/river/multitask_data_opera"
+CLUSTER = "/home/pi_someone/data/river/multitask_data_opera"
 """Six parts before the region, counting the empty one before the first slash."""
 OVER = (Mask.CLOUD, Mask.CLOUD_SHADOW, Mask.SNOW_ICE)
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from models.published import NAMES, TASKS, build
+from models.published import NAMES, TASKS, build, winograd
+from models.published import fused as fused_module
 from models.published.folding import fold_norms
 from models.published.fused import Doubling, fuse
 from models.published.heads import SatlasHead, doubled
@@ -67,14 +68,22 @@ def test_masks_are_those_of_the_plain_network(network):
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3", "satlas_si_resnet50"])
-def test_a_batch_is_its_images_one_by_one(name):
-    fused = fuse(lived(build(name)))
+def test_a_batch_in_several_bands_is_its_images_one_by_one(name, monkeypatch):
+    plain = lived(build(name))
+    fused = fuse(plain)
     x = torch.rand(3, 6, 48, 36)
-    assert (fused(x) - torch.cat([fused(image[None]) for image in x])).abs().max() <= TOLERANCE
+    with torch.no_grad():
+        wanted = torch.cat([stacked(plain(image[None])) for image in x])
+    for module in (winograd, fused_module):
+        monkeypatch.setattr(module, "BAND", 100)
+    assert (fused(x) - wanted).abs().max() <= TOLERANCE
 
 
+@pytest.mark.parametrize("band", [9, 50, 32_768])
 @pytest.mark.parametrize("size", [(1, 1), (5, 3), (16, 8), (17, 9), (40, 11)])
-def test_heads_in_bands_are_the_heads(size):
+def test_heads_in_bands_are_the_heads(size, band, monkeypatch):
+    """Bands of one row, of some rows with a remainder, and one band for all."""
+    monkeypatch.setattr(winograd, "BAND", band)
     heads = [SatlasHead(channels=8) for _ in range(3)]
     banded = BandedHeads([head.head[0][0] for head in heads], [head.head[1] for head in heads])
     features = torch.randn(2, 8, *size)

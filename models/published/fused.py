@@ -26,8 +26,8 @@ from models.published.satlas import Pyramid
 from models.published.wide import widen
 from models.published.winograd import BandedHeads
 
-ROWS: Final = 16
-"""Rows of features given to the mobilenetv3 heads at once: their 640 channels stay in cache."""
+BAND: Final = 8_192
+"""Pixels of features given to the mobilenetv3 heads at once: their 640 channels are 20 MB then (see winograd.BAND)."""
 
 
 class FusedNetwork(nn.Module):
@@ -128,7 +128,8 @@ class MobileHeads(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, 5, h, w) logits."""
-        return torch.cat([self.last(self.hidden(band).relu_()) for band in torch.split(features, ROWS, dim=2)], dim=2)
+        bands = torch.split(features, max(BAND // features.shape[3], 1), dim=2)
+        return torch.cat([self.last(self.hidden(band).relu_()) for band in bands], dim=2)
 
 
 def satlas_heads(heads: Sequence[Any]) -> nn.Module:

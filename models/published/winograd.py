@@ -5,7 +5,7 @@ First convolution: Winograd's minimal filtering F(4, 3) along rows (Lavin and Gr
 neighbouring columns six mixtures are made, each is convolved with a 3x1 kernel, and the results mix into four columns:
 18 multiplications where 36 were. The mixtures of the input serve all heads. Second convolution: one output channel
 leaves fifteen of sixteen vector lanes idle, so a 1x1 convolution makes the nine taps as channels, and nine shifted maps
-are added. Bands keep all between input and taps in cache.
+are added. Bands keep what lies between input and taps small.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ OUTPUTS: Final = 4
 """Columns computed together."""
 POINTS: Final = 6
 """Columns they depend on, and products formed."""
-ROWS: Final = 16
-"""Rows of a band."""
+BAND: Final = 32_768
+"""Pixels of a band. The largest array of a band is 24 MB then: over 32 MB the C library gives memory back to the system
+after every use, which takes longer than the arithmetic; smaller bands make threads wait for each other more often."""
 
 INPUT: Final = (
     (4, 0, -5, 0, 1, 0),
@@ -66,8 +67,9 @@ class BandedHeads(nn.Module):
         """(H, W, C) -> (heads, H, W)."""
         height, width, _ = image.shape
         maps = image.new_empty(len(self.taps), height, width, 9)
-        for top in range(0, height, ROWS):
-            bottom = min(top + ROWS, height)
+        rows = max(BAND // width, 1)
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
             self.one_band(image, top, bottom, maps[:, top:bottom])
         return add_taps(maps) + self.bias[:, None, None]
 

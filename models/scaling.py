@@ -38,6 +38,11 @@ class PhysicalScaling(nn.Module):
             (B, C + 1, H, W): scaled bands, 0 where a pixel lacks any band, and last the plane of validity, 1 or 0.
         """
         valid = torch.isfinite(reflectance).all(dim=1, keepdim=True)
-        bounded = torch.nan_to_num(reflectance, nan=0.0).clamp(LOWEST, HIGHEST)
-        scaled = torch.asinh(bounded / KNEE) - CENTRE
+        scaled = physical(reflectance)
         return torch.cat([torch.where(valid, scaled, 0.0), valid.to(scaled.dtype)], dim=1)
+
+
+def physical(reflectance: Tensor) -> Tensor:
+    """The scale itself; NaN as if it were 0, so that it can be selected away without a trace in the gradients."""
+    bounded = torch.nan_to_num(reflectance, nan=0.0).clamp(LOWEST, HIGHEST)
+    return torch.asinh(bounded / KNEE) - CENTRE

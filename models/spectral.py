@@ -1,0 +1,320 @@
+"""A first layer for any bands: a small network writes the kernel of each band from what the band sees.
+
+    stem = SpectralStem(like=nn.Conv2d(7, 32, 3, stride=2, padding=1))
+    table = table_of([responses(Product.S30, bands)])
+    stem.see(table)                               which bands stand in which place of the next image
+    stem(SpectralScaling()(reflectance, table))   (1, n, H, W) -> (1, 32, H / 2, W / 2), n of any size
+    plain = stem.baked(table)                     the same as an ordinary convolution, for as long as the bands stay
+
+Attention over the list of bands works on vectors, so that pixels are touched once per band: as in SEnSeI (Francis et
+al., IEEE TGRS 2022, arXiv 2111.08349), and the kernels come from wavelengths as in DOFA (Xiong et al., arXiv
+2403.15356). A layer that is linear in the pixels suffices: the encoder behind it is not. Bands are summed over those
+that are valid at a pixel and divided by their number, so a band without a value counts as one that is not there.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name everyone knows it by
+
+from models.scaling import physical
+from ssc.bands import Level, Response
+from ssc.errors import InputError
+
+NUMBERS: Final = 5
+"""Per band: log10 of its low, centre and high wavelength in micrometres, and a place for each of the two levels."""
+STANDARD: Final = 6
+"""Number of bands for which the normalisation is 1: those of every masker for fixed bands."""
+FEATURES: Final = 64
+"""Of a token. More than the twelve bands that a warm start fits at once."""
+WAVES: Final = (0.5, 1.0, 2.0, 4.0)
+"""Periods per factor of ten in wavelength. Low: an error of 1 % in a wavelength is a fiftieth of the shortest period;
+high enough to tell narrow from broad near infrared."""
+ATTENTION_HEADS: Final = 4
+
+
+class BandTable(NamedTuple):
+    """What stands in which place of a batch of images; tensors, so that loaders stack, pin and move it."""
+
+    numbers: Tensor
+    """(B, n, NUMBERS) float32, 0 in empty places."""
+    present: Tensor
+    """(B, n) bool, True where a band is; False: an empty place, or a band missing from the whole image."""
+
+    def to(self, device: torch.device, *, non_blocking: bool = False) -> Self:
+        """On another device."""
+        return type(self)(*(part.to(device, non_blocking=non_blocking) for part in self))
+
+
+def table_of(rows: Sequence[Sequence[Response]], places: int | None = None) -> BandTable:
+    """A table, one row per image, its bands in the first places.
+
+    Args:
+        rows: What the bands of each image see.
+        places: Filled up to so many; None: as many as the longest row.
+
+    Raises:
+        InputError: No row, or one with more bands than places.
+    """
+    longest = max((len(row) for row in rows), default=0)
+    count = longest if places is None else places
+    if not rows or longest > count:
+        found = f"{len(rows)} images with up to {longest} bands in {count} places"
+        raise InputError(f"table of bands: found {found}, wanted an image or more, and a place for each band")
+    numbers = torch.zeros(len(rows), count, NUMBERS)
+    present = torch.zeros(len(rows), count, dtype=torch.bool)
+    for image, row in enumerate(rows):
+        for place, response in enumerate(row):
+            numbers[image, place] = torch.tensor(described(response))
+            present[image, place] = True
+    return BandTable(numbers, present)
+
+
+def described(response: Response) -> tuple[float, ...]:
+    """The numbers of a band.
+
+    >>> [round(number, 3) for number in described(Response(low_nm=500, centre_nm=1000, high_nm=2000))]
+    [-0.301, 0.0, 0.301, 1.0, 0.0]
+    """
+    edges = (response.low_nm, response.centre_nm, response.high_nm)
+    return (*(math.log10(nm / 1000) for nm in edges), *(float(response.level is level) for level in Level))
+
+
+def without_empty(light: Tensor, table: BandTable) -> tuple[Tensor, BandTable]:
+    """Images and table without the places that are empty in every image, but with one place at least.
+
+    Args:
+        light: (B, n, H, W).
+        table: Of these images.
+    """
+    used = table.present.any(dim=0).tolist()
+    places = [place for place, there in enumerate(used) if there] or [0]
+    if len(places) == len(used):
+        return light, table
+    return light[:, places], BandTable(table.numbers[:, places], table.present[:, places])
+
+
+class SpectralScaling(nn.Module):
+    """`PhysicalScaling` for any bands: each by itself, weighted by STANDARD / number of bands valid at the pixel."""
+
+    def forward(self, reflectance: Tensor, table: BandTable) -> Tensor:
+        """Scale.
+
+        Args:
+            reflectance: (B, n, H, W) float32, unitless, NaN where there is no data; anything in empty places.
+            table: What the bands are.
+
+        Returns:
+            (B, n + 1, H, W): scaled bands, 0 where a band has no value, and last a plane that is 1 where any band has
+            one. With six bands, all valid: the numbers of `PhysicalScaling`, to the bit.
+
+        Raises:
+            InputError: A table of other images.
+        """
+        if reflectance.shape[:2] != table.present.shape:
+            found = f"images of shape {tuple(reflectance.shape)} with a table of shape {tuple(table.present.shape)}"
+            raise InputError(f"scaling of bands: found {found}, wanted one row per image and one place per band")
+        valid = torch.isfinite(reflectance) & table.present[..., None, None]
+        count = valid.sum(dim=1, keepdim=True)
+        scaled = physical(reflectance) * (STANDARD / count.clamp(min=1))
+        return torch.cat([torch.where(valid, scaled, 0.0), (count > 0).to(scaled.dtype)], dim=1)
+
+
+class BandTokens(nn.Module):
+    """What each band means among the bands beside it: sines of its wavelengths, one block of attention over the list.
+
+    A token depends on the other bands, not on their order, and on empty places not at all.
+    """
+
+    def __init__(self, features: int = FEATURES) -> None:
+        super().__init__()
+        self.waves: Tensor
+        self.register_buffer("waves", 2 * math.pi * torch.tensor(WAVES), persistent=False)
+        described_by = NUMBERS + 2 * 3 * len(WAVES)
+        self.embed = nn.Sequential(nn.Linear(described_by, features), nn.GELU(), nn.Linear(features, features))
+        self.before = nn.LayerNorm(features)
+        self.roles = nn.Linear(features, 3 * features)
+        self.mix = nn.Linear(features, features)
+        self.think = nn.Sequential(
+            nn.LayerNorm(features), nn.Linear(features, 2 * features), nn.GELU(), nn.Linear(2 * features, features)
+        )
+        self.after = nn.LayerNorm(features)
+
+    def forward(self, table: BandTable) -> Tensor:
+        """(B, n, FEATURES), of mean square about 1 in each token; of no meaning in empty places, but finite."""
+        present = table.present[..., None]
+        numbers = torch.where(present, table.numbers.to(self.waves.dtype), 0.0)
+        phases = (numbers[..., :3, None] * self.waves).flatten(2)
+        tokens = self.embed(torch.cat([numbers, phases.sin(), phases.cos()], dim=-1))
+        tokens = tokens + self.mix(self._attended(self.before(tokens), table.present))
+        return self.after(tokens + self.think(tokens))
+
+    def _attended(self, tokens: Tensor, present: Tensor) -> Tensor:
+        # an empty place sees itself alone: seen by nobody, and no row of attention is without a key, which would be NaN
+        itself = torch.eye(present.shape[1], dtype=torch.bool, device=present.device)
+        seen = (present[:, None, :] | itself)[:, None]
+        query, key, value = self.roles(tokens).unflatten(2, (3 * ATTENTION_HEADS, -1)).transpose(1, 2).chunk(3, dim=1)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=seen).transpose(1, 2).flatten(2)
+
+
+class Seen(NamedTuple):
+    """Images with one list of bands."""
+
+    images: slice
+    places: list[int]
+    """Those of the table that hold a band."""
+    weight: Tensor
+    """(out, len(places) + 1, kh, kw) of a convolution: the last input is validity."""
+
+
+class SpectralStem(nn.Module):
+    """In the place of a convolution of n bands and a plane of validity, for any n.
+
+    What `see` remembers serves one `forward`: kernels belong to the graph of one step, and stale bands cannot be used.
+    So a stem serves one thread at a time; `baked` convolutions serve any number.
+    """
+
+    conv: Any
+    """What the stem stands for, with its bias and its way of padding, but without weights."""
+
+    def __init__(self, like: nn.Conv2d | nn.Conv3d) -> None:
+        """A stem with random kernels.
+
+        Args:
+            like: Kernel size, stride, padding (also of subclasses which pad in a way of their own), output channels,
+                bias and the kernel of validity (its last input) are taken over; random kernels are as large as its
+                weights. A 3-D convolution must have depth 1.
+
+        Raises:
+            InputError: A convolution in groups, or over several time steps.
+        """
+        super().__init__()
+        if like.groups != 1 or (isinstance(like, nn.Conv3d) and like.kernel_size[0] != 1):
+            raise InputError(f"spectral stem: found {like}, wanted one group, and depth 1 if it has depth")
+        self.tokens = BandTokens()
+        self.head = nn.Linear(FEATURES, like.weight[:, 0].numel())
+        nn.init.normal_(self.head.weight, std=float(like.weight[:, :-1].detach().std()) / math.sqrt(FEATURES))
+        nn.init.zeros_(self.head.bias)
+        self.validity = nn.Parameter(like.weight[:, -1:].detach().clone())
+        self.conv = copy.deepcopy(like)
+        del self.conv.weight
+        self._seen: tuple[tuple[int, int], list[Seen]] | None = None
+
+    def see(self, table: BandTable) -> None:
+        """Remember which bands the images of the next `forward` have.
+
+        Args:
+            table: A row for each image, or one for all of them.
+        """
+        table = table.to(self.validity.device)
+        rows = table.present.tolist()
+        count, places = table.present.shape
+        if all(row == rows[0] for row in rows) and bool((table.numbers == table.numbers[:1]).all()):
+            count, table, spans = 1, BandTable(table.numbers[:1], table.present[:1]), [slice(None)]
+        else:
+            spans = [slice(image, image + 1) for image in range(count)]
+        # an image at a time without its empty places: on a CPU in half the time of one convolution in groups, and no
+        # image depends on which places others fill
+        kernels = self._kernels(table)
+        taken = [[place for place, there in enumerate(row) if there] for row in rows[:count]]
+        parts = [
+            Seen(span, kept, torch.cat([whole[:, kept], self.validity], dim=1))
+            for span, kept, whole in zip(spans, taken, kernels, strict=True)
+        ]
+        self._seen = (count, places), parts
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve.
+
+        Args:
+            x: (B, n + 1, H, W) from `SpectralScaling`, its bands in the places of the table; (B, n + 1, 1, H, W) where
+                the stem stands for a 3-D convolution.
+
+        Raises:
+            InputError: No table seen since the last image, or one of other images.
+        """
+        if self._seen is None:
+            raise InputError("spectral stem: no bands seen, wanted see(table) before each batch")
+        ((count, places), parts), self._seen = self._seen, None
+        if count not in {1, len(x)} or x.shape[1] != places + 1:
+            found = f"a table of {count} images with {places} places, and images of shape {tuple(x.shape)}"
+            raise InputError(f"spectral stem: found {found}, wanted one row per image, and one plane more than places")
+        out = [self._convolved(x[part.images], part) for part in parts]
+        return out[0] if len(out) == 1 else torch.cat(out)
+
+    @torch.no_grad()
+    def baked(self, table: BandTable) -> nn.Conv2d | nn.Conv3d:
+        """An ordinary convolution for `PhysicalScaling` of these bands and validity, in the order of the table.
+
+        Args:
+            table: Of one row.
+
+        Raises:
+            InputError: More rows, or one without a band.
+        """
+        count = int(table.present.sum())
+        if len(table.present) != 1 or not count:
+            raise InputError(f"bands to bake: found {len(table.present)} rows with {count} bands, wanted one with some")
+        kernels = self._kernels(table.to(self.validity.device))[0][:, table.present[0].to(self.validity.device)]
+        plain = copy.deepcopy(self.conv)
+        plain.weight = nn.Parameter(torch.cat([kernels * (STANDARD / count), self.validity], dim=1))
+        plain.in_channels = count + 1
+        return plain
+
+    @torch.no_grad()
+    def warm_start(self, conv: nn.Conv2d | nn.Conv3d, tables: Sequence[BandTable]) -> None:
+        """Take over the kernels of a convolution, whichever of several sensors its bands belong to.
+
+        Only the last layer changes: of all that give these kernels, it becomes the one with the smallest weights, which
+        leads from band to band without detours. Bands that the convolution never saw get what lies between.
+
+        Args:
+            conv: For n bands and validity, of the size of the stem.
+            tables: Of one row each, with the n bands in the order of the convolution as one sensor sees them. All
+                together no more bands than FEATURES.
+
+        Raises:
+            InputError: A convolution or tables of other sizes.
+        """
+        self._check_start(conv, tables)
+        tokens = copy.deepcopy(self.tokens).double()
+        seen = torch.cat([tokens(table.to(self.validity.device))[0] for table in tables])
+        known = torch.cat([seen, torch.ones_like(seen[:, :1])], dim=1)
+        bands = conv.weight.shape[1] - 1
+        wanted = conv.weight[:, :-1].to(known).transpose(0, 1).flatten(1) * (bands / STANDARD)
+        found = torch.linalg.pinv(known, rtol=1e-12) @ wanted.repeat(len(tables), 1)
+        self.head.weight.copy_(found[:-1].T)
+        self.head.bias.copy_(found[-1])
+        self.validity.copy_(conv.weight[:, -1:])
+        if conv.bias is not None:
+            self.conv.bias.copy_(conv.bias)
+
+    def _kernels(self, table: BandTable) -> Tensor:
+        """(B, out, n, kh, kw), of no meaning in empty places."""
+        outputs, _, *size = self.validity.shape
+        with torch.autocast(table.numbers.device.type, enabled=False):  # bf16 cannot tell neighbouring wavelengths
+            written = self.head(self.tokens(table))
+        return written.unflatten(2, (outputs, *size)).transpose(1, 2)
+
+    def _convolved(self, x: Tensor, part: Seen) -> Tensor:
+        whole = len(part.places) + 1 == x.shape[1]
+        self.conv.weight = part.weight
+        out = self.conv(x if whole else x[:, [*part.places, -1]])
+        self.conv.weight = None  # a tensor inside a graph, which copies of the network could not hold
+        return out
+
+    def _check_start(self, conv: nn.Conv2d | nn.Conv3d, tables: Sequence[BandTable]) -> None:
+        outputs, inputs, *size = conv.weight.shape
+        same = (outputs, *size) == (self.validity.shape[0], *self.validity.shape[2:])
+        if not same or (conv.bias is None) != (self.conv.bias is None):
+            raise InputError(f"warm start of a stem like {self.conv}: found {conv}, wanted the same size and bias")
+        fitting = [table.present.shape == (1, inputs - 1) and bool(table.present.all()) for table in tables]
+        if not all(fitting) or not 0 < len(tables) * (inputs - 1) <= FEATURES:
+            shapes = " ".join(str(tuple(table.present.shape)) for table in tables) or "none"
+            raise InputError(f"warm start with tables {shapes}: wanted (1, {inputs - 1}) each, all places filled")

@@ -19,28 +19,16 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from models.chips import UNKNOWN
-from ssc.bands import Band
+from ssc.bands import Band, responses
 
 Reflectance = NDArray[np.float32]
 Labels = NDArray[np.uint8]
 Number = TypeVar("Number", bound=np.generic)
 
 MICROMETRES: Final = {
-    Band.COASTAL: 0.443,
-    Band.BLUE: 0.482,
-    Band.GREEN: 0.561,
-    Band.RED: 0.655,
-    Band.RED_EDGE1: 0.704,
-    Band.RED_EDGE2: 0.741,
-    Band.RED_EDGE3: 0.783,
-    Band.NIR_BROAD: 0.833,
-    Band.NIR: 0.865,
-    Band.WATER_VAPOUR: 0.945,
-    Band.CIRRUS: 1.374,
-    Band.SWIR1: 1.609,
-    Band.SWIR2: 2.201,
+    band: round(response.centre_nm) / 1000 for band, response in zip(Band, responses(None, tuple(Band)), strict=True)
 }
-"""Centres of the bands, OLI where it has them (HLS User Guide v2.0)."""
+"""Centres of the bands, OLI where it has them. Whole nanometres: finer ones would change what a seed of old draws."""
 SMOOTH: Final = (0.75, 0.25)
 """Linear interpolation at twice the resolution: a new pixel's centre lies a quarter of a pixel off the old one's."""
 

@@ -164,68 +164,96 @@ def band_of(code: str, product: Product) -> Band:
     raise BandError(f"no reflectance band {code} in {product.value}: it has {' '.join(CODES[product].values())}")
 
 
-def _seen(low_nm: float, centre_nm: float, high_nm: float, level: Level = Level.SURFACE) -> Response:
-    """One line of the table below."""
-    return Response(low_nm=low_nm, centre_nm=centre_nm, high_nm=high_nm, level=level)
+def _around(centre_nm: float, width_nm: float, level: Level = Level.SURFACE) -> Response:
+    """A band whose agency states centre and full width at half of the maximum."""
+    half = width_nm / 2
+    return Response(low_nm=centre_nm - half, centre_nm=centre_nm, high_nm=centre_nm + half, level=level)
+
+
+def _between(low_nm: float, high_nm: float) -> Response:
+    """A band whose agency states edges."""
+    return Response(low_nm=low_nm, centre_nm=(low_nm + high_nm) / 2, high_nm=high_nm)
 
 
 RESPONSES: Final[dict[Sensor, dict[Band, Response]]] = {
+    # USGS, "What are the band designations for the Landsat satellites?": the design, to 10 nm. Approximate.
     Sensor.TM: {
-        Band.BLUE: _seen(450, 485, 520),
-        Band.GREEN: _seen(520, 560, 600),
-        Band.RED: _seen(630, 660, 690),
-        Band.NIR: _seen(760, 830, 900),
-        Band.SWIR1: _seen(1550, 1650, 1750),
-        Band.SWIR2: _seen(2080, 2215, 2350),
+        Band.BLUE: _between(450, 520),
+        Band.GREEN: _between(520, 600),
+        Band.RED: _between(630, 690),
+        Band.NIR: _between(760, 900),
+        Band.SWIR1: _between(1550, 1750),
+        Band.SWIR2: _between(2080, 2350),
     },
+    # NASA, bands of Landsat 7 beside those of Landsat 8: measured, to 1 nm. USGS lists the design, up to 26 nm off.
     Sensor.ETM: {
-        Band.BLUE: _seen(450, 482.5, 515),
-        Band.GREEN: _seen(525, 565, 605),
-        Band.RED: _seen(630, 660, 690),
-        Band.NIR: _seen(775, 837.5, 900),
-        Band.SWIR1: _seen(1550, 1650, 1750),
-        Band.SWIR2: _seen(2090, 2220, 2350),
+        Band.BLUE: _between(441, 514),
+        Band.GREEN: _between(519, 601),
+        Band.RED: _between(631, 692),
+        Band.NIR: _between(772, 898),
+        Band.SWIR1: _between(1547, 1749),
+        Band.SWIR2: _between(2064, 2345),
     },
+    # NASA, "Spectral Response of the Operational Land Imager In-Band, Band-Average" (Barsi et al. 2014,
+    # 10.3390/rs61010232): measured, Landsat 8. Landsat 9 (NASA, "OLI-2 Relative Spectral Response") is within 2.1 nm.
     Sensor.OLI: {
-        Band.COASTAL: _seen(435, 443, 451),
-        Band.BLUE: _seen(452, 482, 512),
-        Band.GREEN: _seen(533.5, 562, 590.5),
-        Band.RED: _seen(636.5, 655, 673.5),
-        Band.NIR: _seen(851, 865, 879),
-        Band.CIRRUS: _seen(1363.5, 1374, 1384.5, Level.TOP),
-        Band.SWIR1: _seen(1566.5, 1609, 1651.5),
-        Band.SWIR2: _seen(2114.5, 2201, 2287.5),
+        Band.COASTAL: _around(442.96, 15.98),
+        Band.BLUE: _around(482.04, 60.04),
+        Band.GREEN: _around(561.41, 57.33),
+        Band.RED: _around(654.59, 37.47),
+        Band.NIR: _around(864.67, 28.25),
+        Band.CIRRUS: _around(1373.43, 20.39, Level.TOP),
+        Band.SWIR1: _around(1608.86, 84.72),
+        Band.SWIR2: _around(2200.73, 186.66),
     },
+    # ESA, "Sentinel-2 MSI: spectral resolution": Sentinel-2A, widths to 1 nm. Centres of 2B are within 3.4 nm, only its
+    # SWIR 2 is 17 nm off. Trap: many catalogues still carry an older table with wider bands (red 38, broad NIR 145 nm).
     Sensor.MSI: {
-        Band.COASTAL: _seen(425, 443, 461),
-        Band.BLUE: _seen(446, 494, 542),
-        Band.GREEN: _seen(537.5, 560, 582.5),
-        Band.RED: _seen(645.5, 665, 684.5),
-        Band.RED_EDGE1: _seen(694, 704, 714),
-        Band.RED_EDGE2: _seen(731, 740, 749),
-        Band.RED_EDGE3: _seen(767, 781, 795),
-        Band.NIR_BROAD: _seen(763.5, 834, 904.5),
-        Band.NIR: _seen(847.5, 864, 880.5),
-        Band.WATER_VAPOUR: _seen(930.5, 944, 957.5, Level.TOP),
-        Band.CIRRUS: _seen(1337, 1375, 1413, Level.TOP),
-        Band.SWIR1: _seen(1541, 1612, 1683),
-        Band.SWIR2: _seen(2074, 2194, 2314),
+        Band.COASTAL: _around(442.7, 21),
+        Band.BLUE: _around(492.4, 66),
+        Band.GREEN: _around(559.8, 36),
+        Band.RED: _around(664.6, 31),
+        Band.RED_EDGE1: _around(704.1, 15),
+        Band.RED_EDGE2: _around(740.5, 15),
+        Band.RED_EDGE3: _around(782.8, 20),
+        Band.NIR_BROAD: _around(832.8, 106),
+        Band.NIR: _around(864.7, 21),
+        Band.WATER_VAPOUR: _around(945.1, 20, Level.TOP),
+        Band.CIRRUS: _around(1373.5, 31, Level.TOP),
+        Band.SWIR1: _around(1613.7, 91),
+        Band.SWIR2: _around(2202.4, 175),
     },
 }
-"""Nominal edges; still to be checked against the agencies' tables."""
+"""Half-maximum edges and centres, bands along the spectrum. What was checked against what: docs/bands.md.
+
+Levels are those of HLS v2.0, which corrects neither cirrus nor water vapour for the atmosphere.
+"""
 
 SENSOR_OF: Final[dict[Product, Sensor]] = {Product.L30: Sensor.OLI, Product.S30: Sensor.MSI}
+"""Whose filters a product saw through.
+
+S30 keeps MSI's numbers although HLS adjusts the bands it shares with L30 to OLI's band passes. The adjustment is one
+line per band for every surface: it moves the mean, not what MSI's filter saw of a spectrum. Red edge and broad NIR have
+none. And with OLI's numbers a network could not tell the two products apart where they still differ.
+"""
 
 
-def responses(of: Sensor | Product, bands: Sequence[Band]) -> tuple[Response, ...]:
-    """What these bands of a sensor see, in the order asked for.
+def responses(of: Sensor | Product | None, bands: Sequence[Band]) -> tuple[Response, ...]:
+    """What these bands see, in the order asked for.
+
+    Args:
+        of: A sensor, or a product of one. None where it is not known: OLI where it has the band, else MSI.
+        bands: Which bands.
 
     Raises:
         BandError: The sensor has no such band.
 
     >>> [response.centre_nm for response in responses(Sensor.TM, (Band.RED, Band.GREEN))]
-    [660, 560]
+    [660.0, 560.0]
     """
+    if of is None:
+        table = RESPONSES[Sensor.MSI] | RESPONSES[Sensor.OLI]
+        return tuple(table[band] for band in bands)
     sensor = SENSOR_OF[of] if isinstance(of, Product) else of
     table = RESPONSES[sensor]
     missing = [band.value for band in bands if band not in table]
@@ -243,16 +271,16 @@ def merged(parts: Sequence[Response]) -> Response:
     Raises:
         InputError: No parts.
 
-    >>> merged(responses(Sensor.MSI, (Band.RED_EDGE1, Band.RED_EDGE2))).width_nm
-    55
+    >>> both = merged(responses(Sensor.MSI, (Band.RED_EDGE1, Band.RED_EDGE2)))
+    >>> both.low_nm, both.centre_nm, both.high_nm
+    (696.6, 722.3, 748.0)
     """
     if not parts:
         raise InputError("bands to merge: none given, wanted at least one")
     width = sum(part.width_nm for part in parts)
-    surface = all(part.level is Level.SURFACE for part in parts)
     return Response(
         low_nm=min(part.low_nm for part in parts),
         centre_nm=sum(part.centre_nm * part.width_nm for part in parts) / width,
         high_nm=max(part.high_nm for part in parts),
-        level=Level.SURFACE if surface else Level.TOP,
+        level=Level.TOP if any(part.level is Level.TOP for part in parts) else Level.SURFACE,
     )

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import rasterio
 from scipy import ndimage
 
 from models.chips import UNKNOWN, ChipFolder
 from scenes import scene
-from ssc.bands import SIX, Band
+from ssc.bands import CODES, SIX, Band, Product
 from ssc.errors import DataError, InputError
 from ssc.masks import Mask
 from ssc.simulate.sediment import HIGHEST
@@ -61,6 +62,70 @@ def test_a_basin_gives_the_same_chips_again_and_another_basin_others():
         assert np.array_equal(one.labels, two.labels)
     assert {chip.region for chip in first}.isdisjoint(chip.region for chip in other)
     assert all(chip.simulated and chip.reflectance.shape == (6, 64, 64) for chip in first)
+
+
+GOLDEN = {
+    "reflectance": [0.149005, 0.176827, 0.191881, 0.265978, 0.249029, 0.179371],
+    "there": [2826, 11259, 5892, 0, 210],
+    "not there": [25509, 18577, 24214, 28335, 17943],
+}
+"""Of the eight chips of basin 21 as they were before chips could have other bands: means per band, pixels per mask."""
+
+
+def test_chips_of_the_six_bands_are_what_they_were():
+    chips = list(simulated_chips(21, size=64, land=128, passes=2))
+    labels_ = np.stack([chip.labels for chip in chips], axis=1).reshape(5, -1)
+    means = np.nanmean(np.stack([chip.reflectance for chip in chips], axis=1).reshape(6, -1), axis=1, dtype=float)
+    assert means == pytest.approx(GOLDEN["reflectance"], abs=2e-6)
+    assert (labels_ == 1).sum(axis=1).tolist() == pytest.approx(GOLDEN["there"], abs=3)  # FFTs differ in the last bit
+    assert (labels_ == 0).sum(axis=1).tolist() == pytest.approx(GOLDEN["not there"], abs=3)
+
+
+def same_but_for_bands(chip, wide):
+    """Whether a chip of all bands is the chip of six with planes added, bit for bit."""
+    six = wide.reflectance[[wide.bands.index(band) for band in SIX]]
+    pairs = [(chip.reflectance, six), (chip.labels, wide.labels), (chip.fmask, wide.fmask), (chip.ssc, wide.ssc)]
+    told = ("product", "source", "region", "scene", "simulated")
+    return all(one is two is None or one.tobytes() == two.tobytes() for one, two in pairs) and all(
+        getattr(chip, name) == getattr(wide, name) for name in told
+    )
+
+
+def test_more_bands_leave_the_simulated_six_as_they_are_and_each_satellite_has_its_own():
+    narrow, wide = (list(simulated_chips(34, size=64, land=128, passes=3, bands=bands)) for bands in (SIX, tuple(Band)))
+    assert len(narrow) == len(wide) == 12
+    assert all(map(same_but_for_bands, narrow, wide))
+    assert {chip.product for chip in wide} == set(Product)
+    for chip in wide:
+        seen = {band for band, plane in zip(chip.bands, chip.reflectance, strict=True) if np.isfinite(plane).any()}
+        assert seen == set(CODES[chip.product])
+
+
+def test_the_red_edge_of_simulated_plants_lies_between_red_and_near_infrared():
+    edge = (Band.RED, Band.RED_EDGE1, Band.RED_EDGE2, Band.RED_EDGE3, Band.NIR)
+    land = scene(seed=11, platform="S2A")
+    chip = next(cut(land.scene, 256, region="basin 11", bands=(*SIX, *edge[1:4])))
+    clear = np.isfinite(chip.reflectance).all(axis=0) & (land.scene.sky.opacity < 0.01) & ~land.masks[Mask.WATER]
+    plants = clear & (chip.reflectance[SIX.index(Band.NIR)] > 3 * chip.reflectance[SIX.index(Band.RED)])
+    spectrum = [float(chip.reflectance[chip.bands.index(band)][plants].mean()) for band in edge]
+    assert plants.sum() > 1000
+    assert np.all(np.diff(spectrum) > 0)
+
+
+def test_more_bands_leave_river_chips_as_they_are_and_add_coastal(river_folder):
+    for number in (4, 52):
+        how = {"skies": 2, "seed": 5, "size": 160}
+        narrow, wide = (list(rivers.river_chips(river_folder, number, **how, bands=b)) for b in (SIX, tuple(Band)))
+        assert len(narrow) == len(wide) == 3
+        assert all(map(same_but_for_bands, narrow, wide))
+        with rasterio.open(river_folder / "images" / f"{number:03d}.tif") as image:
+            coastal = image.read(1) * np.float32(1e-4)
+        for chip in wide:
+            there = np.isfinite(chip.reflectance).any(axis=(1, 2))
+            assert {band for band, seen in zip(chip.bands, there, strict=True) if seen} == {Band.COASTAL, *SIX}
+        own, *skied = (chip.reflectance[wide[0].bands.index(Band.COASTAL), :128, :128] for chip in wide)
+        assert np.array_equal(own, coastal)
+        assert all((seen != coastal).any() for seen in skied)
 
 
 def test_chips_of_a_scene_cover_it_edge_to_edge():
@@ -145,7 +210,22 @@ def test_a_recipe_without_anything_or_half_a_pair_is_refused(tmp_path):
         build(tmp_path / "a", Recipe())
     with pytest.raises(InputError, match="found one of the two"):
         build(tmp_path / "b", Recipe(basins=1, dswx=tmp_path))
+    with pytest.raises(InputError, match="no swir1 swir2"):
+        build(tmp_path / "c", Recipe(basins=1, bands=SIX[:4]))
+    with pytest.raises(InputError, match="labelled by DSWx have the bands"):
+        build(tmp_path / "d", Recipe(granules=("g",), dswx=tmp_path, bands=tuple(Band)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_folder_holds_chips_of_all_bands(river_folder, tmp_path):
+    build(tmp_path / "chips", Recipe(rivers=river_folder, skies=0, size=128, bands=tuple(Band)))
+    folder = ChipFolder(tmp_path / "chips")
+    assert folder.bands == tuple(Band)
+    assert folder.reflectance.shape[1:] == (13, 128, 128)
+    raw = rivers.read_river_chip(river_folder, int(folder.index["region"][0].removeprefix("river chip ")))
+    kept = folder[0].reflectance
+    assert np.allclose(kept[0], raw.coastal, atol=1e-6, equal_nan=True)
+    assert np.isnan(kept[folder.bands.index(Band.CIRRUS)]).all()
 
 
 def test_basins_for_tests_are_all_in_the_split_test(tmp_path):

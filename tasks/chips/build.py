@@ -10,10 +10,10 @@ from functools import partial
 from itertools import chain, count
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from models.chips import Chip, ChipWriter
-from ssc.bands import SIX
+from ssc.bands import SIX, Band
 from ssc.errors import DataError, InputError
 from ssc.granules import find
 from tasks.chips import rivers
@@ -23,7 +23,7 @@ from tasks.chips.simulated import TEST_TILES, TILES, simulated_chips
 Report = Callable[[str, int, int], None]
 """What is being made, how many units of it are done, of how many."""
 AT_ONCE: Final = 16
-"""Basins in memory, 50 MB each."""
+"""Basins in memory, 45 MB each with six bands, 80 MB with all."""
 VAL_EVERY: Final = 13
 """Every so manieth simulated basin is for validation."""
 
@@ -48,6 +48,8 @@ class Recipe:
     """Folder of the DSWx-HLS granules that label them."""
     size: int = 256
     """Pixels per side of a chip."""
+    bands: tuple[Band, ...] = SIX
+    """Of every chip, the six among them; NaN where a chip's satellite or data set has no such band."""
 
 
 def build(out: Path, recipe: Recipe, *, made_by: str = "", report: Report | None = None) -> dict[str, int]:
@@ -57,13 +59,14 @@ def build(out: Path, recipe: Recipe, *, made_by: str = "", report: Report | None
         Chips by "source, split"; and under "set aside" how many granules or chips could not be used.
 
     Raises:
-        InputError: An empty recipe, granules without DSWx or the other way, a folder that holds chips already.
+        InputError: An empty recipe, granules without DSWx or the other way or in other bands than the six, bands
+            without the six, a folder that holds chips already.
         DataError: Not one chip could be made.
     """
     _check(recipe)
     tell = report or _silent
     counts: Counter[str] = Counter()
-    with ChipWriter(out, bands=SIX, size=recipe.size, made_by=made_by) as writer:
+    with ChipWriter(out, bands=recipe.bands, size=recipe.size, made_by=made_by) as writer:
         for chip, split in chain(_simulated(recipe, tell), _rivers(recipe, tell)):
             writer.add(chip, split=split)
             counts[f"{chip.source}, {split}"] += 1
@@ -85,12 +88,22 @@ def _check(recipe: Recipe) -> None:
         raise InputError(
             "HLS granules need their DSWx granules as labels, and the other way round: found one of the two"
         )
+    missing = [band.value for band in SIX if band not in recipe.bands]
+    if missing:
+        raise InputError(
+            f"chips of {' '.join(recipe.bands)}: no {' '.join(missing)}, wanted {' '.join(SIX)} among them"
+        )
+    if recipe.granules and recipe.bands != SIX:
+        raise InputError(
+            f"chips labelled by DSWx have the bands {' '.join(SIX)}: found {' '.join(recipe.bands)} asked for, "
+            "wanted another folder for the other chips"
+        )
 
 
 def _simulated(recipe: Recipe, tell: Report) -> Iterator[tuple[Chip, str]]:
     """Basins in order, made by as many processes as there are processors."""
     tiles = TEST_TILES if recipe.testing else TILES
-    one = partial(_basin, size=recipe.size, tiles=tiles, rims=not recipe.testing)
+    one = partial(_basin, size=recipe.size, tiles=tiles, rims=not recipe.testing, bands=recipe.bands)
     seeds = range(recipe.seed, recipe.seed + recipe.basins)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         for start in range(0, len(seeds), AT_ONCE):
@@ -101,8 +114,8 @@ def _simulated(recipe: Recipe, tell: Report) -> Iterator[tuple[Chip, str]]:
                 yield from ((chip, split) for chip in chips)
 
 
-def _basin(seed: int, *, size: int, tiles: tuple[str, ...], rims: bool) -> list[Chip]:
-    return list(simulated_chips(seed, size=size, tiles=tiles, rims=rims))
+def _basin(seed: int, **how: Any) -> list[Chip]:
+    return list(simulated_chips(seed, **how))
 
 
 def _rivers(recipe: Recipe, tell: Report) -> Iterator[tuple[Chip, str]]:
@@ -113,7 +126,8 @@ def _rivers(recipe: Recipe, tell: Report) -> Iterator[tuple[Chip, str]]:
         tell("river chips", done, len(numbers))
         split = rivers.split_of_number(number)
         skies = recipe.skies if split == "train" else 0
-        for chip in rivers.river_chips(recipe.rivers, number, skies=skies, seed=recipe.seed, size=recipe.size):
+        how: dict[str, Any] = {"skies": skies, "seed": recipe.seed, "size": recipe.size, "bands": recipe.bands}
+        for chip in rivers.river_chips(recipe.rivers, number, **how):
             yield chip, split
 
 

@@ -19,14 +19,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 
-from models.chips import UNKNOWN, Chip
-from ssc.bands import SIX, Product
+from models.chips import Chip
+from models.packing import UNKNOWN
+from ssc.bands import SIX, Band, Product
 from ssc.errors import DataError, InputError
 from ssc.legacy import dswx, fmask
 from ssc.masks import Mask
@@ -34,11 +35,16 @@ from ssc.simulate import clouds, light, spectra
 from ssc.simulate.noise import fractal, smoothstep
 from ssc.simulate.seeds import stream
 from ssc.simulate.truth import CLOUD_OPACITY, COVERED, SHADOW_BEAM
+from tasks.chips.planes import spread
 from tasks.chips.rims import rimmed
 from tasks.chips.skies import SOFT_SHARE, random_layers, softened
 
+Number = TypeVar("Number", bound=np.generic)
+
 SOURCE: Final = "hls-l30-river-chips"
 SKY_SOURCE: Final = f"{SOURCE} + simulated sky"
+SEVEN: Final = (Band.COASTAL, *SIX)
+"""Bands of the set, in the order of its layers; it has no cirrus."""
 GOOD_IOU: Final = 0.5
 """A chip whose label overlaps the water index or Fmask this well is taken at its word."""
 FLAT_M: Final = 60.0
@@ -60,6 +66,8 @@ class RiverChip:
     number: int
     reflectance: NDArray[np.float32]
     """(6, H, W) in the order of `SIX`, NaN where there is no data."""
+    coastal: NDArray[np.float32]
+    """(H, W), the same."""
     fmask: NDArray[np.uint8]
     water: NDArray[np.bool_]
     """(H, W) the published label."""
@@ -105,17 +113,26 @@ def read_river_chip(folder: str | Path, number: int) -> RiverChip:
         raise DataError(f"river chip {number} in {root}: cannot be read: {error}") from error
     if layers.shape[0] < 9 or water.shape != layers.shape[1:]:
         raise DataError(f"river chip {number}: found {layers.shape} with label {water.shape}, wanted 9 or more layers")
-    bands = layers[1:7].astype(np.float32) * np.float32(1e-4)
+    seven = np.where(layers[:7] <= -9999, np.float32(np.nan), layers[:7].astype(np.float32) * np.float32(1e-4))
     return RiverChip(
         number=number,
-        reflectance=np.where(layers[1:7] <= -9999, np.float32(np.nan), bands),
+        reflectance=seven[1:],
+        coastal=seven[0],
         fmask=layers[7].astype(np.uint8),
         water=water,
         dem_m=layers[8].astype(np.float32),
     )
 
 
-def river_chips(folder: str | Path, number: int, *, skies: int = 6, seed: int = 0, size: int = 256) -> Iterator[Chip]:
+def river_chips(
+    folder: str | Path,
+    number: int,
+    *,
+    skies: int = 6,
+    seed: int = 0,
+    size: int = 256,
+    bands: tuple[Band, ...] = SIX,
+) -> Iterator[Chip]:
     """A chip under its own sky, then under simulated ones; mirrored to reach `size`.
 
     Args:
@@ -124,14 +141,15 @@ def river_chips(folder: str | Path, number: int, *, skies: int = 6, seed: int = 
         skies: How many simulated skies.
         seed: Of the skies.
         size: Pixels per side of the result; 128 is the chip itself.
+        bands: Of the chips; NaN for those that are none of `SEVEN`. The same planes whatever others are asked for.
     """
     raw = read_river_chip(folder, number)
-    known = partial_labels(raw)
-    yield _chip(raw, _mirrored(raw.reflectance, size), _mirrored(known, size), _mirrored(raw.fmask, size))
+    seven = np.stack([raw.coastal, *raw.reflectance])
+    surface, known = _mirrored(seven, size), _mirrored(partial_labels(raw), size)
+    yield spread(_chip(raw, surface, known, _mirrored(raw.fmask, size)), bands)
     for sky in range(skies):
         rng = stream(seed, "river chip", number, sky)
-        seen, labels = under_sky(_mirrored(raw.reflectance, size), _mirrored(known, size), rng)
-        yield _chip(raw, seen, labels, None)
+        yield spread(_chip(raw, *under_sky(surface, known, rng, SEVEN), None), bands)
 
 
 def partial_labels(raw: RiverChip) -> NDArray[np.uint8]:
@@ -152,18 +170,18 @@ def partial_labels(raw: RiverChip) -> NDArray[np.uint8]:
 
 
 def under_sky(
-    surface: NDArray[np.float32], known: NDArray[np.uint8], rng: np.random.Generator
+    surface: NDArray[np.float32], known: NDArray[np.uint8], rng: np.random.Generator, bands: tuple[Band, ...] = SIX
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """A real surface under a simulated sky: (6, H, W) reflectance and its (5, H, W) labels."""
+    """A real surface of some bands under a simulated sky: (B, H, W) reflectance and its (5, H, W) labels."""
     shape = (surface.shape[1], surface.shape[2])
     seen, labels = surface.copy(), known.copy()
     if rng.random() < SNOW_SHARE:
-        seen, labels = _snowed(seen, labels, rng)
+        seen, labels = _snowed(seen, labels, rng, bands)
     zenith, azimuth = float(rng.uniform(18, 70)), float(rng.uniform(0, 360))
     sky = clouds.form(random_layers(rng), shape, zenith=zenith, azimuth=azimuth, rng=rng)
     sky = softened(sky, rng) if rng.random() < SOFT_SHARE else sky
     blue_sky, grey_sky = rng.uniform(*BLUE_SKY), rng.uniform(*GREY_SKY)
-    for place, band in enumerate(SIX):
+    for place, band in enumerate(bands):
         diffuse = np.float32(min(blue_sky * light.sky_share(band, zenith) + grey_sky, 1.0))
         lit = seen[place] * (diffuse + (1 - diffuse) * sky.beam)
         for name, opacity in (("water_cloud", sky.water_opacity), ("ice_cloud", sky.ice_opacity)):
@@ -185,23 +203,24 @@ def _overcast(labels: NDArray[np.uint8], sky: clouds.Sky) -> NDArray[np.uint8]:
 
 
 def _snowed(
-    seen: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator
+    seen: NDArray[np.float32], labels: NDArray[np.uint8], rng: np.random.Generator, bands: tuple[Band, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Snow in drifts on all that is surely not water."""
     drift = fractal((seen.shape[1], seen.shape[2]), rng, exponent=3.0, longest_px=200)
     share = smoothstep(drift, rng.uniform(-1.0, 0.5), rng.uniform(0.6, 1.5))
     share = np.where(labels[Mask.WATER] == 0, share, 0).astype(np.float32)
-    for place, band in enumerate(SIX):
+    for place, band in enumerate(bands):
         seen[place] += share * (np.float32(spectra.spectrum("snow", band)) - seen[place])
     labels[Mask.SNOW_ICE] = np.where(share >= COVERED, 1, labels[Mask.SNOW_ICE])
     return seen, labels
 
 
 def _chip(raw: RiverChip, seen: NDArray[np.float32], labels: NDArray[np.uint8], bits: NDArray[np.uint8] | None) -> Chip:
+    valid = np.isfinite(seen[1:]).all(axis=0)  # coastal decides nothing
     return Chip(
-        bands=SIX,
+        bands=SEVEN,
         reflectance=seen,
-        labels=np.where(np.isfinite(seen).all(axis=0), labels, UNKNOWN).astype(np.uint8),
+        labels=np.where(valid, labels, UNKNOWN).astype(np.uint8),
         product=Product.L30,
         source=SOURCE if bits is not None else SKY_SOURCE,
         region=f"river chip {raw.number}",
@@ -211,7 +230,7 @@ def _chip(raw: RiverChip, seen: NDArray[np.float32], labels: NDArray[np.uint8], 
     )
 
 
-def _mirrored(layers: NDArray[np.generic], size: int) -> NDArray[np.generic]:
+def _mirrored(layers: NDArray[Number], size: int) -> NDArray[Number]:
     """Continued by its mirror image to `size` rows and columns."""
     pad = [(0, 0)] * (layers.ndim - 2) + [(0, size - layers.shape[-2]), (0, size - layers.shape[-1])]
     return np.pad(layers, pad, mode="symmetric")

@@ -14,14 +14,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.chips import UNKNOWN, Chip
-from ssc.bands import SIX
+from models.chips import Chip
+from models.packing import UNKNOWN
+from ssc.bands import CODES, SIX, Band
 from ssc.masks import Mask
 from ssc.simulate import Scene, light, observation, surface, truth
 from ssc.simulate.memory import landscape
 from ssc.simulate.overpass import overpass, sun_over
 from ssc.simulate.scene import observe
 from ssc.simulate.seeds import stream
+from tasks.chips.planes import spread
 from tasks.chips.rims import rimmed
 from tasks.chips.skies import SOFT_SHARE, random_weather, softened
 
@@ -51,6 +53,8 @@ LOADED_SHARE, MOST_TURBID_MG_L = 0.5, 5000.0
 """Share of passes in which the rivers carry another load than the simulator's own, and the most they may."""
 LOW_SUN_SHARE, LOW_SUN_DEG = 0.4, 52.0
 """Share of passes for which a low sun is looked for (in vain near the equator): terrain shadow is rare otherwise."""
+LEAST_VALID: Final = 0.05
+"""A chip with data in a smaller share of its pixels is left out."""
 _PLATFORMS: Final = ("L8", "L9", "S2A", "S2B")
 
 
@@ -62,6 +66,7 @@ def simulated_chips(
     passes: int = 5,
     tiles: tuple[str, ...] = TILES,
     rims: bool = True,
+    bands: tuple[Band, ...] = SIX,
 ) -> Iterator[Chip]:
     """Every chip of one basin.
 
@@ -72,12 +77,13 @@ def simulated_chips(
         passes: Overpasses, each on another day under another sky.
         tiles: One is drawn; it sets the sun.
         rims: Of clouds and shadows, see `labels`.
+        bands: Of the chips; NaN where the satellite has no such band. The same planes whatever others are asked for.
     """
     rng = stream(seed, "chips")
     tile = str(rng.choice(tiles))
     for number in range(passes):
         scene = random_scene(seed, land, tile, stream(seed, "chips", number))
-        yield from cut(scene, size, region=f"basin {seed}", rims=rims)
+        yield from cut(scene, size, region=f"basin {seed}", rims=rims, bands=bands)
 
 
 def random_scene(seed: int, size: int, tile: str, rng: np.random.Generator) -> Scene:
@@ -90,20 +96,23 @@ def random_scene(seed: int, size: int, tile: str, rng: np.random.Generator) -> S
     return _loaded(_softened(observe(ground, passes[chosen], random_weather(rng)), rng), rng)
 
 
-def cut(scene: Scene, size: int, *, region: str, rims: bool = True) -> Iterator[Chip]:
-    """The chips of one scene, edge to edge, those without any data left out."""
-    seen, known, sediment = observation(scene), labels(scene, rims=rims), truth.ssc(scene)
+def cut(scene: Scene, size: int, *, region: str, rims: bool = True, bands: tuple[Band, ...] = SIX) -> Iterator[Chip]:
+    """The chips of one scene, edge to edge, those with hardly any data in the six bands left out."""
+    product = scene.passing.product
+    own = (*SIX, *(band for band in bands if band in CODES[product] and band not in SIX))
+    seen, known, sediment = observation(scene, own), labels(scene, rims=rims), truth.ssc(scene)
+    valid = np.isfinite(seen.reflectance[: len(SIX)]).all(axis=0) & (seen.fmask != UNKNOWN)
     rows, cols = scene.landscape.shape
     for row in range(0, rows - size + 1, size):
         for col in range(0, cols - size + 1, size):
             here = (slice(row, row + size), slice(col, col + size))
-            if seen.valid[here].mean() < 0.05:
+            if valid[here].mean() < LEAST_VALID:
                 continue
-            yield Chip(
-                bands=SIX,
+            chip = Chip(
+                bands=own,
                 reflectance=seen.reflectance[:, *here],
                 labels=known[:, *here],
-                product=scene.passing.product,
+                product=product,
                 source=SOURCE,
                 region=region,
                 scene=f"{scene.passing.granule.name} of {region}",
@@ -111,6 +120,7 @@ def cut(scene: Scene, size: int, *, region: str, rims: bool = True) -> Iterator[
                 fmask=seen.fmask[here],
                 ssc=sediment[here],
             )
+            yield spread(chip, bands)
 
 
 def labels(scene: Scene, *, rims: bool) -> NDArray[np.uint8]:

@@ -6,11 +6,19 @@
 Any encoder with a feature pyramid serves (`models.encoders`). Where the published networks end transformers in one
 vector, here every level of the pyramid is decoded densely. The five heads are rows of one 1x1 convolution over shared
 features: the published heads cost more than their backbones.
+
+A network with stems takes any bands, and is told which. For bands that stay it is baked into an ordinary one:
+
+    network = build_network(NetworkConfig(stem="spectral", bands=tuple(Band)))
+    logits = network(reflectance, table)          (B, n, H, W) and a `BandTable` -> (B, 5, H, W)
+    plain = bake(network, responses(Product.S30, bands), bands)
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import torch.nn.functional as F  # noqa: N812 - the name everyone knows it by
@@ -18,7 +26,9 @@ from torch import Tensor, nn
 
 from models.encoders import build_encoder
 from models.scaling import PhysicalScaling
-from ssc.bands import SIX, Band
+from models.spectral import BandTable, SpectralScaling, table_of, without_empty
+from models.stems import StemKind, put_stems, see, stems_of, tables_of
+from ssc.bands import SIX, Band, Response
 from ssc.errors import InputError
 from ssc.masks import Mask
 
@@ -39,10 +49,20 @@ class NetworkConfig:
     tasks: tuple[Mask, ...] = tuple(Mask)
     """One head each, in this order."""
     bands: tuple[Band, ...] = SIX
+    """What it sees, in this order; with a stem for any bands: all that it may be given, in any order."""
+    stem: str = StemKind.FIXED.value
+    """First layer, one of `StemKind`."""
+
+    def __post_init__(self) -> None:
+        if self.stem not in set(StemKind):
+            raise InputError(f"stem of a network: found {self.stem!r}, wanted one of {' '.join(StemKind)}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for a card."""
+        """Plain values for a card; of a fixed network those it had before there were stems, so that runs go on."""
         plain = asdict(self)
+        plain["stem"] = str(self.stem)
+        if self.stem == StemKind.FIXED:
+            del plain["stem"]
         plain["tasks"] = [mask.name for mask in self.tasks]
         plain["bands"] = [band.value for band in self.bands]
         return plain
@@ -73,10 +93,13 @@ class MultiTaskNet(nn.Module):
     def __init__(self, config: NetworkConfig, *, pretrained: str | None = None) -> None:
         super().__init__()
         self.config = config
-        self.scaling = PhysicalScaling()
-        inputs = len(config.bands) + 1
+        kind = StemKind(config.stem)
+        fixed = kind is StemKind.FIXED
+        self.scaling = PhysicalScaling() if fixed else SpectralScaling()
+        first = config.bands if fixed else SIX  # stems take the place of convolutions for the six
+        inputs = len(first) + 1
         self.encoder = build_encoder(
-            config.encoder, inputs=inputs, levels=config.levels, pretrained=pretrained, bands=config.bands
+            config.encoder, inputs=inputs, levels=config.levels, pretrained=pretrained, bands=first
         )
         self.stride = self.encoder.strides[-1]
         self.decoder = Decoder(self.encoder.channels, config.width)
@@ -88,23 +111,39 @@ class MultiTaskNet(nn.Module):
         self.merge = nn.Sequential(nn.BatchNorm2d(merged), nn.ReLU(inplace=True))
         self.refine = ConvNormAct(merged, merged, 3, groups=merged)
         self.heads = nn.Conv2d(merged, len(config.tasks), 1)
+        if not fixed:
+            put_stems(self.encoder, kind, inputs=inputs, trained=pretrained is not None)
+            put_stems(self.detail[0], kind, inputs=inputs)
 
-    def forward(self, reflectance: Tensor) -> Tensor:
+    def forward(self, reflectance: Tensor, table: BandTable | None = None) -> Tensor:
         """Judge.
 
         Args:
             reflectance: (B, C, H, W) float32, unitless, NaN where there is no data; any H and W.
+            table: What the C bands are, a row for each image; a fixed network has no use for it.
 
         Returns:
             (B, T, H, W) logits in the order of `config.tasks`.
+
+        Raises:
+            InputError: No table for a network with stems, or one of other images.
         """
         height, width = reflectance.shape[-2:]
-        x = _pad(self.scaling(reflectance), self.stride)
+        x = _pad(self._scaled(reflectance, table), self.stride)
         # the coarse features are mixed before they are enlarged: the same sum as after, on a quarter of the pixels
         coarse = self.coarse(self.decoder(self.encoder(x)))
         enlarged = F.interpolate(coarse, size=x.shape[-2:], mode="bilinear", align_corners=False)
         merged = self.merge(self.detail(x) + enlarged)
         return self.heads(merged + self.refine(merged))[..., :height, :width]
+
+    def _scaled(self, reflectance: Tensor, table: BandTable | None) -> Tensor:
+        if self.config.stem == StemKind.FIXED:
+            return self.scaling(reflectance)
+        if table is None:
+            raise InputError(f"network with a {self.config.stem} stem: found no table of bands, wanted one")
+        filled, table = without_empty(reflectance, table.to(reflectance.device))
+        see(self, table)
+        return self.scaling(filled, table)
 
 
 class Decoder(nn.Module):
@@ -153,13 +192,64 @@ def build_network(config: NetworkConfig, *, pretrained: str | None = None) -> Mu
 
     Args:
         config: What to build.
-        pretrained: None, "imagenet", "satlas", "prithvi", or a local file; see `models.encoders`.
+        pretrained: None, "imagenet", "satlas", "prithvi", or a local file; see `models.encoders`. A spectral stem
+            starts from the first layer as it would be for the six bands; a permutational one takes none.
 
     Raises:
-        InputError: No such encoder, too few levels, or weights that do not fit it.
+        InputError: No such encoder, too few levels, weights that do not fit it, or no place for a stem.
         AccessError: The weights cannot be downloaded; the message says what to do.
     """
     return MultiTaskNet(config, pretrained=pretrained)
+
+
+def bake(network: MultiTaskNet, responses: Sequence[Response], bands: tuple[Band, ...]) -> MultiTaskNet:
+    """A fixed network for these bands out of one for any bands: the same logits where pixels have all bands or none.
+
+    Where a pixel has some of them, a fixed network takes it for one without data.
+
+    Args:
+        network: With a spectral stem; it stays as it is.
+        responses: What the bands see.
+        bands: Their names, in the same order.
+
+    Raises:
+        InputError: Another stem, or not as many bands as responses.
+    """
+    if network.config.stem != StemKind.SPECTRAL or len(bands) != len(responses):
+        found = f"a {network.config.stem} stem, {len(responses)} responses and {len(bands)} bands"
+        raise InputError(f"network to bake: found {found}, wanted a spectral stem and a response for each band")
+    table = table_of([responses])
+    plain = copy.deepcopy(network)
+    plain.config = replace(network.config, stem=StemKind.FIXED, bands=tuple(bands))
+    plain.scaling = PhysicalScaling()
+    for name, stem in stems_of(plain).items():
+        plain.set_submodule(name, stem.baked(table))
+    return plain
+
+
+def warm_started(config: NetworkConfig, fixed: MultiTaskNet) -> MultiTaskNet:
+    """A network for any bands that begins as a trained one for fixed bands: its weights, and stems of its kernels.
+
+    Args:
+        config: With a spectral stem, else as the fixed network's but for the bands.
+        fixed: With the bands of a sensor of HLS; for all of those that have them the logits stay.
+
+    Raises:
+        InputError: Networks that differ in more, or bands that no sensor of HLS has.
+    """
+    tables = tables_of(fixed.config.bands)
+    alike = replace(config, stem=StemKind.FIXED, bands=fixed.config.bands) == fixed.config
+    if config.stem != StemKind.SPECTRAL or not alike or not tables:
+        wanted = "the same but for a spectral stem and bands, and of the fixed one bands that an HLS sensor has"
+        raise InputError(f"warm start of {config} from {fixed.config}: wanted {wanted}")
+    network = MultiTaskNet(config)
+    stems = stems_of(network)
+    replaced = {f"{name}.{part}" for name in stems for part in ("weight", "bias")}
+    kept = {key: value for key, value in fixed.state_dict().items() if key not in replaced}
+    network.load_state_dict({**network.state_dict(), **kept})
+    for name, stem in stems.items():
+        stem.warm_start(fixed.get_submodule(name), tables)
+    return network
 
 
 def _pad(x: Tensor, stride: int) -> Tensor:

@@ -15,7 +15,7 @@ test: setup  ## all set-up, then the tests
 
 bench: setup  ## ratios measured in one run; figures go to build/bench*.json
 	$(BIN)/python -m tests.bench --out build/bench.json
-	$(BIN)/python -m tests.bench_masker --masker default --out build/bench_masker.json
+	$(BIN)/python -m tests.bench_masker --out build/bench_masker.json
 	$(BIN)/python -m tests.bench_published | tee build/bench_published.jsonl
 
 lint: setup  ## style, types, import contracts

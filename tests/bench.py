@@ -27,7 +27,7 @@ from rich.table import Table
 from ssc.aggregate import reach_samples
 from ssc.bands import SIX
 from ssc.clear import ClearWaterRule
-from ssc.corridor import draw_corridor
+from ssc.corridor import Corridor, draw_corridor
 from ssc.granules import Granule, find
 from ssc.legacy import as_ran, dswx, maskers, terrain
 from ssc.legacy.dem import Dem
@@ -35,7 +35,7 @@ from ssc.observation import Window
 from ssc.pixels import gather_pixels
 from ssc.pools import plan_pools
 from ssc.rasters import open_granule
-from ssc.reaches import read_reaches
+from ssc.reaches import Reaches, read_reaches
 from ssc.simulate import simulate_basin
 from tasks.granule import estimate_granule
 from tasks.job import Job, Selection, Work, open_masker
@@ -79,13 +79,25 @@ def afresh(job: Job, work: Work) -> None:
     estimate_granule(job, work)
 
 
-def measure(folder: Path) -> dict[str, float]:
-    """Seconds by step."""
+def basin(folder: Path) -> tuple[Granule, Reaches]:
+    """The simulated tile, made when it is not there, and its first reaches."""
     if not (folder / "truth" / "reaches.csv").exists():
         simulate_basin(folder, granules=1, seed=SEED, size=3660)
-    granule, reaches_path, dem = find(folder)[0], folder / "reaches.gpkg", str(folder / "dem.tif")
-    everything = read_reaches(reaches_path)
-    reaches = everything.select(ids=everything.ids[:REACHES].tolist())
+    everything = read_reaches(folder / "reaches.gpkg")
+    return find(folder)[0], everything.select(ids=everything.ids[:REACHES].tolist())
+
+
+def bench_corridor(folder: Path) -> Corridor:
+    """Corridors of those reaches."""
+    granule, reaches = basin(folder)
+    with open_granule(granule) as reader:
+        return draw_corridor(reaches, reader.facts.geobox)
+
+
+def measure(folder: Path) -> dict[str, float]:
+    """Seconds by step."""
+    granule, reaches = basin(folder)
+    reaches_path, dem = folder / "reaches.gpkg", str(folder / "dem.tif")
     rule = ClearWaterRule()
     found: dict[str, float] = {"decode six bands": seconds(lambda: decode(granule))}
     with open_granule(granule) as reader:

@@ -1,11 +1,13 @@
-"""How long a masker takes for a full tile, and how that compares with the published network and the published way.
+"""How long maskers take for a full tile and for the river corridors on it, against the published way.
 
-    python -m tests.bench_masker --masker default --out build/bench_masker.json
+    python -m tests.bench_masker --out build/bench_masker.json
 
-Each figure comes from a fresh process, so that peak memory is its own. Input is synthetic reflectance (noise over land
-with a river): networks take the same time for any pixels. Weights of the published network are random: they are not
-ours to ship, and time does not depend on them. The production way, one 512 px chip per 200 m node, is measured on a few
-chips and multiplied: 20 reaches of 50 nodes. Ratios of one run can be compared; seconds depend on machine and load.
+Two networks, the shipped default and the published DeepLabv3+ (random weights: time does not depend on them), are timed
+on a whole tile, on the windows that the corridors of 20 reaches need, and the production way: one 512 px chip for every
+200 m node of those reaches, measured on a few chips and multiplied. Each figure comes from a fresh process, so that
+peak memory is its own. Reaches are those of the simulated tile of `tests.bench`; reflectance is synthetic (noise over
+land with a river), for networks take the same time for any pixels. Ratios of one run can be compared; seconds depend on
+machine and load.
 """
 
 from __future__ import annotations
@@ -19,23 +21,32 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
-from ssc.bands import SIX, Product
+from ssc.bands import SIX
+from ssc.observation import Window
+from tests.bench import REACHES, bench_corridor
 
 PIXELS = 3660
 """Rows and columns of an HLS tile."""
-REACHES, NODES = 20, 50
-"""A tile's worth of river: SWORD reaches are about 10 km, their nodes 200 m apart."""
-PASSES = 5
-"""Chips measured of the REACHES x NODES that production would run."""
+BLOCK = (256, 256)
+"""Of HLS files."""
+HALO = 64
+"""Pixels round a corridor window; that of both networks' cards."""
+PASSES = 9
+"""Chips measured of all that production would run."""
 CHIP = 512
 BACKBONE = "deeplabv3p"
 """The network of the quickstart and of production."""
+MASKER = "default"
 
 
 def tile(pixels: int) -> NDArray[np.float32]:
@@ -69,7 +80,7 @@ def write_published(folder: Path) -> Path:
         scaling="published-crop",
         tasks=tuple(Mask),
         thresholds=dict.fromkeys(Mask, 0.5),
-        halo=64,
+        halo=HALO,
         window=CHIP,
         licence="none",
     )
@@ -77,22 +88,43 @@ def write_published(folder: Path) -> Path:
     return folder / f"{card.name}.json"
 
 
-def measure_tile(masker: str, pixels: int, device: str) -> dict[str, Any]:
-    """Seconds for one tile after a warm-up of one window, and the peak memory of this process."""
+def measure_windows(masker: str, windows: list[Window], device: str) -> dict[str, Any]:
+    """Seconds for some windows of a tile after a warm-up of one chip, and the peak memory of this process."""
     from models.masker import load_masker
 
     loaded = load_masker(masker, device=device)
-    reflectance = tile(pixels)
+    reflectance = tile(PIXELS)
     before = peak_gb()
-    loaded(reflectance[:, :CHIP, :CHIP], bands=SIX, product=Product.L30)
-    started, busy = time.perf_counter(), time.process_time()
-    loaded(reflectance, bands=SIX, product=Product.L30)
-    found = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - busy}
+    loaded(reflectance[:, :CHIP, :CHIP], bands=SIX)
+    started = time.perf_counter()
+    for window in windows:
+        loaded(reflectance[:, *window.slices], bands=SIX, origin=(window.row, window.col))
+    found = {"seconds": time.perf_counter() - started, "windows": len(windows)}
+    found["share_of_tile"] = sum(window.height * window.width for window in windows) / PIXELS**2
     return found | {"peak_gb": peak_gb(), "peak_gb_before_masking": before, "bf16": loaded.network.is_bf16}
 
 
-def measure_chips(device: str) -> dict[str, Any]:
-    """Seconds of one chip the production way: normalise, the unfused network, five probabilities."""
+def measure_chips(masker: str | None, device: str) -> dict[str, Any]:
+    """Median seconds of one chip the production way; None: as published, normalise and run the unfused network."""
+    chip = tile(CHIP)
+    one = _published_pass(chip, device) if masker is None else _pass(masker, chip, device)
+    one()
+    times = []
+    for _ in range(PASSES):
+        started = time.perf_counter()
+        one()
+        times.append(time.perf_counter() - started)
+    return {"seconds_per_chip": median(times), "chips_measured": PASSES}
+
+
+def _pass(masker: str, chip: NDArray[np.float32], device: str) -> Callable[[], object]:
+    from models.masker import load_masker
+
+    loaded = load_masker(masker, device=device)
+    return lambda: loaded(chip, bands=SIX)
+
+
+def _published_pass(chip: NDArray[np.float32], device: str) -> Callable[[], object]:
     import torch
 
     from models.published import build
@@ -100,20 +132,14 @@ def measure_chips(device: str) -> dict[str, Any]:
 
     torch.manual_seed(0)
     network = build(BACKBONE).eval().to(device)
-    chip = np.rint(tile(CHIP).transpose(1, 2, 0) * 10_000).astype(np.int16)
+    stored = np.rint(chip.transpose(1, 2, 0) * 10_000).astype(np.int16)
 
     def one() -> None:
         with torch.inference_mode():
-            found = network(torch.from_numpy(prepare_crop(chip))[None].to(device))
+            found = network(torch.from_numpy(prepare_crop(stored))[None].to(device))
             {task: layer.cpu().numpy() > 0.5 for task, layer in found.items()}
 
-    one()
-    times = []
-    for _ in range(PASSES):
-        started = time.perf_counter()
-        one()
-        times.append(time.perf_counter() - started)
-    return {"seconds_per_chip": float(np.median(times)), "chips_measured": PASSES, "peak_gb": peak_gb()}
+    return one
 
 
 def peak_gb() -> float:
@@ -121,59 +147,88 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def apart(*arguments: str) -> dict[str, Any]:
+def apart(what: str, masker: str | None, windows: list[Window], device: str) -> dict[str, Any]:
     """What a fresh process measures."""
-    command = [sys.executable, "-m", "tests.bench_masker", *arguments]
+    places = [[window.row, window.col, window.height, window.width] for window in windows]
+    asked = json.dumps({"what": what, "masker": masker, "windows": places, "device": device})
+    command = [sys.executable, "-m", "tests.bench_masker", "--one", asked]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-def compare(masker: str | None, pixels: int, device: str) -> dict[str, Any]:
+def answer(asked: dict[str, Any]) -> dict[str, Any]:
+    """In the fresh process."""
+    if asked["what"] == "chips":
+        return measure_chips(asked["masker"], asked["device"])
+    names = ("row", "col", "height", "width")
+    windows = [Window(**dict(zip(names, place, strict=True))) for place in asked["windows"]]
+    return measure_windows(asked["masker"], windows, asked["device"])
+
+
+def compare(basin: Path, device: str) -> dict[str, Any]:
     """All figures of one run and their ratios."""
-    size = ("--pixels", str(pixels), "--device", device)
-    with tempfile.TemporaryDirectory() as folder:
-        published = apart("--one", str(write_published(Path(folder))), *size)
-    chips = apart("--chips", *size)
-    nodes = REACHES * NODES
-    production = chips["seconds_per_chip"] * nodes
+    corridor = bench_corridor(basin)
+    whole = [Window.whole((PIXELS, PIXELS))]
+    needed = [core.padded(HALO, (PIXELS, PIXELS)) for core in corridor.windows(BLOCK, HALO)]
+    nodes = int(corridor.node_ids.size)
     found: dict[str, Any] = {
         "synthetic": True,
-        "pixels": pixels,
+        "reaches": REACHES,
+        "nodes": nodes,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, device {device}",
-        f"{BACKBONE}, whole tile in windows of {CHIP}": published,
-        f"{BACKBONE}, a chip per node": chips | {"nodes": nodes, "seconds_extrapolated": production},
-        "ratios": {"chip per node / tile at once, same network": production / published["seconds"]},
+        "seconds": {},
+        "ratios": {},
     }
-    if masker is not None:
-        ours = apart("--one", masker, *size)
-        found[f"{masker}, whole tile"] = ours
-        found["ratios"] |= {
-            f"{BACKBONE} tile at once / {masker} tile": published["seconds"] / ours["seconds"],
-            f"{BACKBONE} chip per node / {masker} tile": production / ours["seconds"],
-        }
+    with tempfile.TemporaryDirectory() as folder:
+        published = str(write_published(Path(folder)))
+        for name, masker, chip in ((MASKER, MASKER, MASKER), (BACKBONE, published, None)):
+            tile_, corridor_ = (apart("windows", masker, some, device) for some in (whole, needed))
+            nodes_ = apart("chips", chip, [], device)
+            production = nodes_["seconds_per_chip"] * nodes
+            found["seconds"] |= {
+                f"{name}, whole tile": tile_,
+                f"{name}, corridor windows": corridor_,
+                f"{name}, a chip per node": nodes_ | {"seconds": production, "extrapolated": True},
+            }
+            found["ratios"] |= {
+                f"{name}: chip per node / whole tile": production / tile_["seconds"],
+                f"{name}: chip per node / corridor windows": production / corridor_["seconds"],
+            }
+    seconds = {name: figures["seconds"] for name, figures in found["seconds"].items()}
+    across = f"{BACKBONE}, a chip per node / {MASKER}, corridor windows"
+    found["ratios"][across] = seconds[f"{BACKBONE}, a chip per node"] / seconds[f"{MASKER}, corridor windows"]
     return found
 
 
+def show(found: dict[str, Any]) -> None:
+    """The figures as two tables."""
+    seconds = Table(title=f"seconds (synthetic tile, {found['reaches']} reaches, {found['nodes']} nodes)")
+    for title in ("what", "seconds", "peak GB", "share of tile"):
+        seconds.add_column(title, justify="left" if title == "what" else "right")
+    for name, row in found["seconds"].items():
+        peak, share = (f"{row[key]:.2f}" if key in row else "" for key in ("peak_gb", "share_of_tile"))
+        seconds.add_row(name, f"{row['seconds']:.2f}", peak, share)
+    ratios = Table("what", "ratio", title="ratios")
+    for name, value in found["ratios"].items():
+        ratios.add_row(name, f"{value:.1f}")
+    Console().print(seconds, ratios)
+
+
 def main() -> None:
-    """Measure and print JSON; with --one or --chips only that, as one line."""
+    """Measure, print, save; with --one only what it asks for, as one line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--masker", help="name or card of a network; without it only the published one is measured")
-    parser.add_argument("--pixels", type=int, default=PIXELS, help="rows and columns of the tile")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--one", help=argparse.SUPPRESS)
-    parser.add_argument("--chips", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--basin", type=Path, default=Path("build/bench"), help="simulated tile; made if not there")
+    parser.add_argument("--out", type=Path, default=Path("build/bench_masker.json"))
+    parser.add_argument("--one", type=json.loads, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(measure_tile(asked.one, asked.pixels, asked.device)))
-    elif asked.chips:
-        print(json.dumps(measure_chips(asked.device)))
-    else:
-        text = json.dumps(compare(asked.masker, asked.pixels, asked.device), indent=2)
-        print(text)
-        if asked.out is not None:
-            asked.out.parent.mkdir(parents=True, exist_ok=True)
-            asked.out.write_text(text)
+        print(json.dumps(answer(asked.one)))
+        return
+    found = compare(asked.basin, asked.device)
+    show(found)
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.write_text(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The nine networks of Daroya et al. (IEEE JSTARS 2025), compatible key by key with their checkpoints.
 
-`build(name)` gives a network that loads the published state dict strictly and computes the same masks; `preparation`
-brings reflectance into the two input conventions these networks were trained and run with.
+`build(name)` gives a network that loads the published state dict strictly and computes the same masks; `fused.fuse`
+makes a faster copy for inference on processors; `preparation` brings reflectance into the two input conventions these
+networks were trained and run with.
 """
 
 from models.published.build import build

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ssc.bands import Band, Product
 from ssc.legacy.terrain import cast_shadow
 from ssc.simulate import clouds, light, optics, sediment, spectra, surface
+from ssc.simulate.air import CLEAN, Air
 from ssc.simulate.calendar import wave
 from ssc.simulate.landscape import MARGIN_PX, Landscape
 from ssc.simulate.noise import Field, fractal
@@ -42,6 +43,8 @@ class Scene:
     """(H, W) residual aerosol, 0 none ... about 1."""
     season: float
     """How green plants are and how warm it is, 0 midwinter ... 1 midsummer."""
+    air: Air = CLEAN
+    """Colours of shadows and cloud tops."""
 
     def stream(self, *names: object) -> np.random.Generator:
         """Random numbers of this overpass."""
@@ -115,7 +118,10 @@ def swath(scene: Scene, band: Band | None = None) -> NDArray[np.bool_]:
 def _lit(scene: Scene, band: Band, surface_: Field) -> Field:
     """Sky light and direct light on the surface, and the sun's image in water."""
     sky = np.float32(light.sky_share(band, scene.sun.zenith))
-    surface_ *= sky + (1 - sky) * scene.direct
+    shade = 1 - scene.sky.beam
+    diffuse = sky + shade * np.float32(scene.air.grey_light - (1 - scene.air.blue_sky) * sky)
+    surface_ *= diffuse + (1 - sky) * scene.direct
+    surface_ -= shade * np.float32(scene.air.lost_in_shadow(band))
     relative = scene.sun.azimuth - scene.passing.view_azimuth
     image = light.glint(scene.sun.zenith, scene.passing.view_zenith, relative, scene.weather.wind_m_s)
     pixel = scene.ground.pixel
@@ -125,8 +131,8 @@ def _lit(scene: Scene, band: Band, surface_: Field) -> Field:
 
 def _clouded(scene: Scene, band: Band, surface_: Field) -> Field:
     for name, opacity in (("water_cloud", scene.sky.water_opacity), ("ice_cloud", scene.sky.ice_opacity)):
-        top = np.float32(spectra.spectrum(name, band)) * (0.75 + 0.4 * opacity)  # thicker is brighter
-        surface_ += opacity * (top - surface_)
+        top = np.float32(scene.air.cloud_top(name, band)) * (0.75 + 0.4 * opacity)  # thicker is brighter
+        surface_ += opacity * (top - np.float32(scene.air.lost_in_cloud(band)) - surface_)
     return surface_
 
 

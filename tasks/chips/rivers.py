@@ -37,7 +37,7 @@ from ssc.simulate.seeds import stream
 from ssc.simulate.truth import CLOUD_OPACITY, COVERED, SHADOW_BEAM
 from tasks.chips.planes import spread
 from tasks.chips.rims import rimmed
-from tasks.chips.skies import SOFT_SHARE, random_layers, softened
+from tasks.chips.skies import SOFT_SHARE, random_air, random_layers, softened
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -52,9 +52,6 @@ FLAT_M: Final = 60.0
 HIDDEN: Final = 0.6
 SNOW_SHARE: Final = 0.15
 """Share of the simulated skies that bring snow on the land too."""
-BLUE_SKY, GREY_SKY = (0.1, 1.1), (0.0, 0.35)
-"""Light in shadows, drawn per sky: the simulator's blue sky times the first, plus the second in all bands. In corrected
-images shadows are seldom as blue as a clear sky makes them: clouds hide part of it and light the ground too."""
 TEST_EVERY, TEST_REST, VAL_REST = 5, 1, 7
 """Chips with number % 5 == 1 are for tests alone, % 10 == 7 for validation."""
 
@@ -180,13 +177,13 @@ def under_sky(
     zenith, azimuth = float(rng.uniform(18, 70)), float(rng.uniform(0, 360))
     sky = clouds.form(random_layers(rng), shape, zenith=zenith, azimuth=azimuth, rng=rng)
     sky = softened(sky, rng) if rng.random() < SOFT_SHARE else sky
-    blue_sky, grey_sky = rng.uniform(*BLUE_SKY), rng.uniform(*GREY_SKY)
+    air, shade = random_air(rng), 1 - sky.beam
     for place, band in enumerate(bands):
-        diffuse = np.float32(min(blue_sky * light.sky_share(band, zenith) + grey_sky, 1.0))
-        lit = seen[place] * (diffuse + (1 - diffuse) * sky.beam)
+        diffuse = np.float32(min(air.blue_sky * light.sky_share(band, zenith) + air.grey_light, 1.0))
+        lit = seen[place] * (diffuse + (1 - diffuse) * sky.beam) - shade * np.float32(air.lost_in_shadow(band))
         for name, opacity in (("water_cloud", sky.water_opacity), ("ice_cloud", sky.ice_opacity)):
-            top = np.float32(spectra.spectrum(name, band)) * (0.75 + 0.4 * opacity)
-            lit += opacity * (top - lit)
+            top = np.float32(air.cloud_top(name, band)) * (0.75 + 0.4 * opacity)
+            lit += opacity * (top - np.float32(air.lost_in_cloud(band)) - lit)
         seen[place] = lit
     return seen.astype(np.float32), _overcast(labels, sky)
 

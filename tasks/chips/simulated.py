@@ -25,7 +25,7 @@ from ssc.simulate.scene import observe
 from ssc.simulate.seeds import stream
 from tasks.chips.planes import spread
 from tasks.chips.rims import rimmed
-from tasks.chips.skies import SOFT_SHARE, random_weather, softened
+from tasks.chips.skies import SOFT_SHARE, random_air, random_weather, softened
 
 SOURCE: Final = "simulated"
 TILES: Final = (
@@ -93,7 +93,8 @@ def random_scene(seed: int, size: int, tile: str, rng: np.random.Generator) -> S
     suns = np.array([sun_over(ground.geobox, passing.sensed).zenith for passing in passes])
     wanted = LOW_SUN_DEG if rng.random() < LOW_SUN_SHARE and (suns > LOW_SUN_DEG).any() else 0.0
     chosen = np.flatnonzero((suns <= LOWEST_SUN_DEG) & (suns >= wanted))[0]
-    return _loaded(_softened(observe(ground, passes[chosen], random_weather(rng)), rng), rng)
+    scene = _loaded(_softened(observe(ground, passes[chosen], random_weather(rng)), rng), rng)
+    return replace(scene, air=random_air(rng))
 
 
 def cut(scene: Scene, size: int, *, region: str, rims: bool = True, bands: tuple[Band, ...] = SIX) -> Iterator[Chip]:

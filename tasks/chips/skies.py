@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from scipy import ndimage
 
+from ssc.simulate.air import Air
 from ssc.simulate.clouds import VIEW_DEPTH, Layer, Sky
 from ssc.simulate.noise import Field
 from ssc.simulate.weather import Weather
@@ -43,6 +44,17 @@ def random_layers(rng: np.random.Generator) -> tuple[Layer, ...]:
     count, shares = int(rng.choice([1, 2, 3], p=[0.55, 0.35, 0.1])), [0.3, 0.15, 0.3, 0.1, 0.15]
     kinds = rng.choice(5, size=count, p=shares, replace=False)
     return tuple(_KINDS[kind](rng) for kind in kinds)
+
+
+def random_air(rng: np.random.Generator) -> Air:
+    """Colours of shadows and clouds as corrected images show them, from the simulator's own to far from it."""
+    return Air(
+        blue_sky=float(rng.uniform(0.1, 1.1)),
+        grey_light=float(rng.uniform(0.0, 0.35)),
+        unlit_air=float(rng.uniform(0.0, 0.03)),
+        over_correction=float(rng.uniform(0.0, 0.2)),
+        small_droplets=float(rng.uniform(0.0, 1.2)),
+    )
 
 
 def softened(sky: Sky, rng: np.random.Generator) -> Sky:

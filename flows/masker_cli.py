@@ -33,6 +33,9 @@ def predict(
     granules: Annotated[list[str], typer.Argument(help="Granule folders or files, or https:// or s3:// granules.")],
     out: Annotated[Path, typer.Option(help="Folder for the masks.")],
     masker: Annotated[str, typer.Option(help="Name of a masker, or a card's path.")] = "default",
+    bands: Annotated[
+        str, typer.Option(help="For a masker of any bands: six, all, or names as in blue,green,red,nir.")
+    ] = "six",
     dem: Annotated[str | None, typer.Option(help="Elevation model: adds the shadow that terrain casts.")] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write the five probabilities too, as uint8.")
@@ -41,11 +44,15 @@ def predict(
     redo: Annotated[bool, typer.Option("--redo", help="Write again what this masker wrote before.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write the five masks of each granule as a cloud-optimised GeoTIFF, with a STAC item and a picture."""
-    from flows.predict import Wanted, run_predict, show_predicted
+    """Write the five masks of each granule as a cloud-optimised GeoTIFF, with a STAC item and a picture.
+
+    A masker of any bands judges by all that it is given, for example: ssc masker predict granules --masker any.json
+    --bands all --out masks. A pixel without data in one of those bands has no mask.
+    """
+    from flows.predict import Wanted, parse_bands, run_predict, show_predicted
 
     wanted = Wanted(out=out, probabilities=probabilities, quicklook=quicklook, redo=redo)
-    found = run_predict(granules, wanted, masker=masker, dem=dem)
+    found = run_predict(granules, wanted, masker=masker, dem=dem, bands=parse_bands(bands))
     if as_json:
         print(json.dumps(found.as_dict(), indent=2))
     else:
@@ -68,10 +75,13 @@ def dataset(
     granules: Annotated[list[str] | None, typer.Option(help="Folder of HLS granules; may be repeated.")] = None,
     dswx: Annotated[Path | None, typer.Option(help="Folder of the OPERA DSWx-HLS granules that label them.")] = None,
     size: Annotated[int, typer.Option(min=64, max=1024, help="Pixels per side of a chip.")] = 256,
+    bands: Annotated[str, typer.Option(help="six, or all: a chip has nothing in bands its satellite lacks.")] = "six",
     as_json: Json = False,
 ) -> None:
     """Make training chips: simulated basins, real river chips, HLS granules labelled by OPERA DSWx."""
     from flows.masker_training import make_dataset
+    from flows.predict import parse_bands
+    from ssc.bands import Band
     from tasks.chips.build import Recipe
 
     recipe = Recipe(
@@ -83,6 +93,7 @@ def dataset(
         granules=tuple(granules or ()),
         dswx=dswx,
         size=size,
+        bands=parse_bands(bands) or tuple(Band),
     )
     counts = make_dataset(out, recipe, command=_command())
     if as_json:

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from flows.bars import staged_bar
+from ssc.bands import SIX, Band
+from ssc.errors import InputError
 from ssc.granules import Granule
 from ssc.masks import Masker
 from tasks.maskers import open_masker
@@ -29,6 +31,8 @@ class Predicted:
     """Granules whose masks by this very masker were there already."""
     set_aside: dict[str, str] = field(default_factory=dict)
     """Reasons, by granule."""
+    bands_used: dict[str, list[str]] = field(default_factory=dict)
+    """Bands that a network's masks come from, by granule written or done before."""
 
     @property
     def exit_code(self) -> int:
@@ -61,14 +65,28 @@ class Wanted:
         return same and all((self.out / item["assets"].get(key, {}).get("href", "?")).exists() for key in assets)
 
 
-def run_predict(paths: Sequence[str], wanted: Wanted, *, masker: str, dem: str | None) -> Predicted:
+def run_predict(
+    paths: Sequence[str],
+    wanted: Wanted,
+    *,
+    masker: str,
+    dem: str | None,
+    bands: tuple[Band, ...] | None = SIX,
+) -> Predicted:
     """Mask granules one after another.
 
+    Args:
+        paths: Where granules lie.
+        wanted: What to write for each.
+        masker: By name or card.
+        dem: Where an elevation model lies.
+        bands: What to judge by; None: every band of each granule's product that the masker knows.
+
     Raises:
-        InputError: No granule there, or no such masker.
+        InputError: No granule there, no such masker, or not the bands for it.
         AccessError: A service refuses us.
     """
-    opened = open_masker(masker, dem)
+    opened = open_masker(masker, dem, bands=bands)
     granules, strays = gather_granules(paths)
     found = Predicted(set_aside=strays)
     with staged_bar() as tick:
@@ -77,6 +95,23 @@ def run_predict(paths: Sequence[str], wanted: Wanted, *, masker: str, dem: str |
             _predict(granule, opened, wanted, found)
         tick("granules", len(granules), len(granules), "")
     return found
+
+
+def parse_bands(text: str) -> tuple[Band, ...] | None:
+    """Bands of "six", "blue,green,nir" or, as None, "all".
+
+    Raises:
+        InputError: Another word.
+
+    >>> parse_bands("nir,red")
+    (<Band.RED: 'red'>, <Band.NIR: 'nir'>)
+    """
+    if text in {"all", "six"}:
+        return SIX if text == "six" else None
+    asked = {word.strip() for word in text.split(",")}
+    if strange := sorted(asked - set(Band)):
+        raise InputError(f"--bands {text}: found {strange[0]!r}, wanted six, all, or some of {' '.join(Band)}")
+    return tuple(band for band in Band if band in asked)
 
 
 def show_predicted(found: Predicted, out: Path) -> None:
@@ -89,19 +124,22 @@ def show_predicted(found: Predicted, out: Path) -> None:
 
 
 def _predict(granule: Granule, masker: Masker, wanted: Wanted, found: Predicted) -> None:
+    name = granule.name
     if not wanted.redo and wanted.is_there(granule, masker):
-        found.done_before.append(granule.name)
-        return
-    paths, why = attempt(
-        lambda: predict_granule(
-            granule,
-            wanted.out,
-            masker=masker,
-            probabilities=wanted.probabilities,
-            quicklook=wanted.quicklook,
-        )
-    )
-    if paths is None:
-        found.set_aside[granule.name] = why
+        found.done_before.append(name)
     else:
-        found.written[granule.name] = {key: str(path) for key, path in paths.items()}
+        paths, why = attempt(
+            lambda: predict_granule(
+                granule,
+                wanted.out,
+                masker=masker,
+                probabilities=wanted.probabilities,
+                quicklook=wanted.quicklook,
+            )
+        )
+        if paths is None:
+            found.set_aside[name] = why
+            return
+        found.written[name] = {key: str(path) for key, path in paths.items()}
+    if used := tags_of(masker, granule).get("bands_used"):
+        found.bands_used[name] = used.split()

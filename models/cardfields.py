@@ -18,6 +18,8 @@ import numpy as np
 from ssc.bands import Band
 from ssc.masks import Mask
 
+LEAST_BANDS: Final = 3
+"""Bands of an image with fewer of which no network is asked that would take any."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -109,6 +111,11 @@ def texts(value: Any) -> list[str]:
 def text_table(value: Any) -> dict[str, str]:
     """A text by name."""
     return {name: text(item) for name, item in table(value).items()}
+
+
+def takes_any_bands(architecture: Mapping[str, Any]) -> bool:
+    """Whether a network is told what its bands see, so that it takes any of those on its card."""
+    return architecture.get("stem", "fixed") != "fixed"
 
 
 def short(value: Any) -> str:

@@ -53,7 +53,7 @@ class Card:
     architecture: dict[str, Any]
     """What builds the network: `NetworkConfig.as_dict()`, or {"backbone": name}."""
     bands: tuple[Band, ...]
-    """Order of the input channels."""
+    """Order of the input channels; of a network that takes any bands (`takes_any_bands`), those it knows."""
     scaling: str
     """One of `SCALINGS[family]`."""
     tasks: tuple[Mask, ...]
@@ -89,6 +89,11 @@ class Card:
             if not getattr(self, name):
                 object.__setattr__(self, name, dict.fromkeys(self.tasks, as_trained))
         _check_together(self)
+
+    @property
+    def takes_any_bands(self) -> bool:
+        """Whether `bands` are what the network may be given, not what it needs."""
+        return cardfields.takes_any_bands(self.architecture)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `Card.from_dict` reads them."""

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from models.cardfields import LEAST_BANDS, takes_any_bands
+
 TABLES = ("architecture", "polarity", "training", "data", "scores")
 
 
@@ -21,7 +23,7 @@ def markdown(card: Mapping[str, Any]) -> str:
 def _paragraphs(card: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {card['name']}"
     yield card["description"]
-    yield f"Family {card['family']}. Input: {' '.join(card['bands'])}, scaling {card['scaling']}."
+    yield f"Family {card['family']}. Input: {_bands(card)}, scaling {card['scaling']}."
     yield f"Window {card['window']} px, halo {card['halo']} px."
     yield _thresholds(card)
     for title in TABLES:
@@ -31,6 +33,11 @@ def _paragraphs(card: Mapping[str, Any]) -> Iterator[str]:
         yield _section("limits", card["limits"])
     yield f"## Licence\n\n{card['licence']}"
     yield f"Weights: `{card['name']}.safetensors`, sha256 `{card['sha256'] or 'not written yet'}`"
+
+
+def _bands(card: Mapping[str, Any]) -> str:
+    names = " ".join(card["bands"])
+    return f"any {LEAST_BANDS} or more of {names}" if takes_any_bands(card["architecture"]) else names
 
 
 def _thresholds(card: Mapping[str, Any]) -> str:

@@ -4,13 +4,15 @@
     probabilities = masker(reflectance, bands=SIX, product=Product.S30)     (B, H, W) -> (5, H, W), order of Mask
     masks = probabilities > masker.thresholds[:, None, None]
 
-A whole tile is one call: windows, their blend and what fits into memory are seen to here. Published networks stretch
-every window between its own extremes, as published; their answers depend on where windows lie, and seams remain.
+A whole tile is one call: windows, their blend and what fits into memory are seen to here. A network that takes any
+bands (`Card.takes_any_bands`) uses all it is given and knows. Published networks stretch every window between its own
+extremes, as published; their answers depend on where windows lie, and seams remain.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,35 +21,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.any_sensor import AnySensor, check_had
 from models.cards import Card, load_weights, read_card
 from models.devices import PlacedNetwork
 from models.doors import to_masks
 from models.folding import fold_norms
+from models.images import as_band, as_source, check_image, check_values, finite
 from models.multitask import MultiTaskNet, NetworkConfig, build_network
 from models.published import build
 from models.published.fused import fuse
 from models.published.preparation import prepare_chip, prepare_crop
 from models.windows import Floats, Tiling, blend, least_overlap
-from ssc.bands import Band, Product
+from ssc.bands import Band, Product, Sensor
 from ssc.errors import BandError, DataError, InputError
 from ssc.masks import Mask
 
 PUBLISHED_STRIDE: Final = 32
 """A multiple of the coarsest cell of each of the nine networks, px."""
-HIGHEST_MEDIAN: Final = 2.0
-"""A median above it is no reflectance: the brightest snow reaches about 1.6, while integers start in the hundreds."""
-FILLS: Final = (-9999.0, -0.9999)
-"""What HLS writes where there is no data, before and after somebody scaled it."""
 NEVER: Final = 1.0
 """Threshold of a mask that a network does not know: no probability is above it."""
-_SAMPLE: Final = 256
-"""Rows and columns looked at for the median."""
 
 
 class NeuralMasker:
     """A network with its card, ready for images of any size. Any number of threads may share one."""
 
-    def __init__(self, card: Card, network: PlacedNetwork, tiling: Tiling) -> None:
+    def __init__(self, card: Card, network: PlacedNetwork | AnySensor, tiling: Tiling) -> None:
         """Put together what `load_masker` has loaded."""
         self.card = card
         self.network = network
@@ -66,12 +64,35 @@ class NeuralMasker:
         """Pixels of context round a pixel beyond which the answer hardly depends on the image's border."""
         return self.card.halo
 
+    def bands_used(
+        self, bands: Sequence[Band | str], product: Product | Sensor | str | None = None
+    ) -> tuple[Band, ...]:
+        """The bands of an image that its masks would come from.
+
+        Args:
+            bands: What the image has.
+            product: As in a call.
+
+        Raises:
+            BandError: As a call.
+        """
+        given, of = [as_band(band) for band in bands], as_source(product)
+        if isinstance(self.network, AnySensor):
+            return self.network.bands_used(given, of)
+        check_had(self.card.bands, of)
+        if missing := [band for band in self.card.bands if band not in given]:
+            raise BandError(
+                f"no band {missing[0].value} for masker {self.name}: found {' '.join(given)}, "
+                f"wanted {' '.join(self.card.bands)} in any order"
+            )
+        return self.card.bands
+
     def __call__(
         self,
         reflectance: NDArray[np.floating],
         *,
         bands: Sequence[Band | str],
-        product: Product | str | None = None,
+        product: Product | Sensor | str | None = None,
         wanted: NDArray[np.bool_] | None = None,
         origin: tuple[int, int] = (0, 0),
     ) -> Floats:
@@ -80,47 +101,41 @@ class NeuralMasker:
         Args:
             reflectance: (B, H, W) unitless surface reflectance, NaN where there is no data; any H and W.
             bands: What each layer is; any order, those that the network has no use for are passed over.
-            product: Whose bands they are; None: unknown, and not checked.
+            product: Whose bands they are, a product or a sensor; None: unknown, and not checked. A network that takes
+                any bands then takes them for Landsat 8's, and those which that has not for Sentinel-2's.
             wanted: (H, W), True where an answer is wanted, None: everywhere; the fewer places, the faster.
             origin: Row and column of the upper left pixel in its tile: then cuts of one tile agree.
 
         Returns:
-            (5, H, W) float32 in 0..1 in the order of `Mask`; NaN where a needed band is NaN, and where not wanted. A
+            (5, H, W) float32 in 0..1 in the order of `Mask`; NaN where a used band is NaN, and where not wanted. A
             mask that the network does not know is 0.
 
         Raises:
-            BandError: A needed band is not there, or the product has none like it.
+            BandError: A needed band is not there, too few are, or the product has none like it.
             InputError: Not reflectance: another shape, integers, values that look like unscaled ones or like fill.
         """
-        planes = self._planes(np.asarray(reflectance), [_band(band) for band in bands], product)
-        keep = _finite(planes)
+        image, given = np.asarray(reflectance), [as_band(band) for band in bands]
+        check_image(image, given)
+        used = self.bands_used(given, product)
+        planes = [image[given.index(band)] for band in used]
+        check_values(planes)
+        keep = finite(planes)
         if wanted is not None:
             if wanted.shape != keep.shape or wanted.dtype != bool:
                 raise InputError(f"wanted: found {wanted.dtype} {wanted.shape}, wanted bool {keep.shape}")
             keep &= wanted
-        side = self._tiling.window
-        batch = self.network.batch((len(planes), side, side))
-        return blend(planes, self._predict, self._tiling, keep=keep, tasks=len(Mask), origin=origin, batch=batch)
+        side, network = self._tiling.window, self._network_for(used, product)
+        predict = partial(self._predict, network)
+        batch = network.batch((len(planes), side, side))
+        return blend(planes, predict, self._tiling, keep=keep, tasks=len(Mask), origin=origin, batch=batch)
 
-    def _predict(self, chips: Floats) -> Floats:
-        return self.network(_PREPARED[self.card.scaling](chips))
+    def _network_for(self, used: tuple[Band, ...], product: Product | Sensor | str | None) -> PlacedNetwork:
+        if isinstance(self.network, AnySensor):
+            return self.network.placed(used, as_source(product))
+        return self.network
 
-    def _planes(
-        self, reflectance: NDArray[Any], bands: list[Band], product: Product | str | None
-    ) -> list[NDArray[np.floating]]:
-        """The bands the network wants, in its order, as views."""
-        _check_image(reflectance, bands)
-        for band in self.card.bands:
-            if product is not None:
-                band.code(_product(product))
-            if band not in bands:
-                raise BandError(
-                    f"no band {band.value} for masker {self.name}: found {' '.join(bands)}, "
-                    f"wanted {' '.join(self.card.bands)} in any order"
-                )
-        planes = [reflectance[bands.index(band)] for band in self.card.bands]
-        _check_values(planes)
-        return planes
+    def _predict(self, network: PlacedNetwork, chips: Floats) -> Floats:
+        return network(_PREPARED[self.card.scaling](chips))
 
 
 def load_masker(
@@ -142,9 +157,16 @@ def load_masker(
     card, weights = read_card(name_or_card)
     tensors = load_weights(card, weights)
     is_published = card.family == "published"
-    network, tiling = _published(card, tensors) if is_published else _multitask(card, tensors)
     precision = "fp32" if is_published and precision == "auto" else precision
-    return NeuralMasker(card, PlacedNetwork(network, device=device, precision=precision, batch=batch), tiling)
+    place = partial(PlacedNetwork, device=device, precision=precision, batch=batch)
+    if is_published:
+        published, tiling = _published(card, tensors)
+        return NeuralMasker(card, place(published), tiling)
+    network, tiling = _multitask(card, tensors)
+    if card.takes_any_bands:
+        placed = AnySensor(network, known=card.bands, place=lambda plain: place(_calibrated(plain, card)))
+        return NeuralMasker(card, placed, tiling)
+    return NeuralMasker(card, place(_calibrated(network, card)), tiling)
 
 
 class Calibration(nn.Module):
@@ -184,17 +206,20 @@ class PublishedMasks(nn.Module):
         return self.calibration(torch.logit(probabilities.float(), eps=1e-7))
 
 
-def _multitask(card: Card, tensors: dict[str, Tensor]) -> tuple[nn.Module, Tiling]:
+def _multitask(card: Card, tensors: dict[str, Tensor]) -> tuple[MultiTaskNet, Tiling]:
     config = NetworkConfig.from_dict(card.architecture)
     if (config.tasks, config.bands) != (card.tasks, card.bands):
         raise DataError(f"card {card.name}: its architecture has other tasks or bands than the card itself")
     network: MultiTaskNet = build_network(config)
     _fill(network, tensors, card)
-    fold_norms(network.eval())
     stride = network.stride
     window = max(-(-card.window // stride) * stride, least_overlap(card.halo, stride) + stride)
-    tiling = Tiling(window=window, halo=card.halo, stride=stride)
-    return nn.Sequential(network, Calibration(card)), tiling
+    return network, Tiling(window=window, halo=card.halo, stride=stride)
+
+
+def _calibrated(network: nn.Module, card: Card) -> nn.Module:
+    fold_norms(network.eval())
+    return nn.Sequential(network, Calibration(card))
 
 
 def _published(card: Card, tensors: dict[str, Tensor]) -> tuple[nn.Module, Tiling]:
@@ -228,52 +253,3 @@ _PREPARED: Final[dict[str, Callable[[Floats], Floats]]] = {
     "published-chip": _each(prepare_chip),  # the window stands for the chip
     "published-crop": _each(prepare_crop),
 }
-
-
-def _band(name: Band | str) -> Band:
-    try:
-        return Band(name)
-    except ValueError:
-        raise BandError(f"no band {name!r}: wanted some of {' '.join(Band)}") from None
-
-
-def _product(name: Product | str) -> Product:
-    try:
-        return Product(name)
-    except ValueError:
-        raise InputError(f"no product {name!r}: wanted one of {' '.join(Product)}") from None
-
-
-def _check_image(reflectance: NDArray[Any], bands: list[Band]) -> None:
-    if not np.issubdtype(reflectance.dtype, np.floating):
-        raise InputError(
-            f"not reflectance: found {reflectance.dtype}, wanted float32, unitless, NaN = no data; "
-            "multiply digital numbers by 0.0001"
-        )
-    if reflectance.ndim != 3 or len(reflectance) != len(bands) or reflectance.size == 0:
-        raise InputError(f"reflectance of shape {reflectance.shape} with {len(bands)} bands named, wanted (B, H, W)")
-    if len(set(bands)) < len(bands):
-        raise InputError(f"a band named twice: found {' '.join(bands)}")
-
-
-def _check_values(planes: list[NDArray[np.floating]]) -> None:
-    """Refuse what networks would swallow without a sound: unscaled numbers, and fill that was never made NaN."""
-    rows, cols = (-(-side // _SAMPLE) for side in planes[0].shape)
-    sample = np.stack([plane[::rows, ::cols] for plane in planes])
-    sample = sample[np.isfinite(sample)]
-    median = float(np.median(sample)) if sample.size else 0.0
-    if median > HIGHEST_MEDIAN:
-        raise InputError(
-            f"not reflectance: found a median of {median:.4g}, wanted 0 to 1; multiply digital numbers by 0.0001"
-        )
-    for lowest in (float(np.fmin.reduce(plane, axis=None)) for plane in planes):
-        if any(abs(lowest - fill) < 1e-6 for fill in FILLS):
-            raise InputError(f"not reflectance: found fill {lowest:.4g}, wanted NaN where there is no data")
-
-
-def _finite(planes: list[NDArray[np.floating]]) -> NDArray[np.bool_]:
-    """(H, W), True where every band holds a number; plane by plane, to spare memory."""
-    keep = np.isfinite(planes[0])
-    for plane in planes[1:]:
-        keep &= np.isfinite(plane)
-    return keep

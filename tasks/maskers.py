@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssc.bands import SIX
+from models.cardfields import LEAST_BANDS, takes_any_bands
+from ssc.bands import CODES, SIX, Band, Product
 from ssc.errors import InputError
 from ssc.legacy import maskers as legacy
 from ssc.legacy.dem import Dem
@@ -22,6 +23,7 @@ from ssc.masks import Mask, Masker, Masks
 from ssc.observation import Observation
 
 if TYPE_CHECKING:
+    from models.cards import Card
     from models.masker import NeuralMasker
 
 WEIGHTS: Final = Path(__file__).parent.parent / "models" / "weights"
@@ -30,32 +32,34 @@ WEIGHTS: Final = Path(__file__).parent.parent / "models" / "weights"
 
 def names() -> dict[str, str]:
     """Every name `open_masker` knows, and what it is; a path to a card will do as well."""
-    cards = {path.stem: json.loads(path.read_text())["description"] for path in sorted(WEIGHTS.glob("*.json"))}
+    cards = {path.stem: _described(json.loads(path.read_text())) for path in sorted(WEIGHTS.glob("*.json"))}
     return {**cards, **legacy.NAMES}
 
 
-def open_masker(name: str, dem: str | Path | None = None) -> Masker:
+def open_masker(name: str, dem: str | Path | None = None, *, bands: tuple[Band, ...] | None = SIX) -> Masker:
     """A masker by name, ready for observations.
 
     Args:
         name: One of `names()`, or the path of a card ending in .json.
         dem: Where an elevation model lies (`ssc.legacy.dem`), or None. A network sees shadow in the image alone; with
             an elevation model, what terrain casts by geometry is added to what it sees.
+        bands: What will be read for it, any order; None: every band of a product that the network knows.
 
     Raises:
-        InputError: No such masker, nothing at `dem`, or a network that wants bands which the two products do not share.
+        InputError: No such masker, nothing at `dem`, or not the bands for this masker.
         DataError: The card or its weights are damaged.
     """
     if name in legacy.NAMES:
+        if bands is None or set(bands) != set(SIX):
+            raise InputError(f"masker {name!r} goes by rules for {' '.join(SIX)} and no others: found {_asked(bands)}")
         return legacy.load(name, dem=dem)
     _require_card(name)
     from models.masker import load_masker  # noqa: PLC0415 - torch takes seconds, and only networks need it
 
     shadow = None if dem is None else TerrainShadow(dem=Dem(location=str(dem)))
     neural = load_masker(name)
-    if further := [band.value for band in neural.card.bands if band not in SIX]:
-        raise InputError(f"masker {name!r} wants {' '.join(further)}: only {' '.join(SIX)} are read from granules")
-    return NetworkMasker(neural=neural, shadow=shadow)
+    (_check_known if neural.card.takes_any_bands else _check_needed)(name, neural.card, bands)
+    return NetworkMasker(neural=neural, shadow=shadow, bands=bands)
 
 
 def identity(name: str) -> str | dict[str, object]:
@@ -82,6 +86,19 @@ class NetworkMasker:
 
     neural: NeuralMasker
     shadow: TerrainShadow | None = None
+    bands: tuple[Band, ...] | None = SIX
+    """What is to be read for it; None: every band of a product that the network knows."""
+
+    def to_read(self, product: Product) -> tuple[Band, ...]:
+        """Bands to read from a granule, in the order of `Band`; whether its product has them, reading will tell."""
+        known = self.neural.card.bands
+        asked = [band for band in CODES[product] if band in known] if self.bands is None else self.bands
+        return tuple(band for band in Band if band in asked)
+
+    def bands_used(self, product: Product) -> tuple[Band, ...]:
+        """Bands that its masks come from, of those read."""
+        card = self.neural.card
+        return self.to_read(product) if card.takes_any_bands else card.bands
 
     @property
     def name(self) -> str:
@@ -116,6 +133,37 @@ class NetworkMasker:
         if self.shadow is not None:
             stack[Mask.TERRAIN_SHADOW] |= self.shadow(observation) & valid
         return Masks(stack=stack, valid=valid)
+
+
+def _described(card: dict[str, Any]) -> str:
+    """What a card is, as lists of maskers show it."""
+    further = " (any bands)" if takes_any_bands(card["architecture"]) else ""
+    return f"{card['description']}{further}"
+
+
+def _check_known(name: str, card: Card, bands: tuple[Band, ...] | None) -> None:
+    """Refuse bands that a network which takes any has never heard of, and too few."""
+    asked = card.bands if bands is None else bands
+    if strange := [band.value for band in asked if band not in card.bands]:
+        raise InputError(f"masker {name!r} does not know {' '.join(strange)}: wanted some of {' '.join(card.bands)}")
+    if len(set(asked)) < LEAST_BANDS:
+        raise InputError(f"masker {name!r} on {_asked(bands)}: wanted at least {LEAST_BANDS} bands")
+
+
+def _check_needed(name: str, card: Card, bands: tuple[Band, ...] | None) -> None:
+    """Refuse bands that are not just those of a network for fixed bands; of the six it may leave some."""
+    if bands is not None and set(bands) == set(SIX):
+        if further := [band.value for band in card.bands if band not in SIX]:
+            raise InputError(f"masker {name!r} wants {' '.join(further)}: only {' '.join(SIX)} are read from granules")
+    elif bands is None or set(bands) != set(card.bands):
+        raise InputError(
+            f"masker {name!r} needs {' '.join(card.bands)} and takes no others: found {_asked(bands)}; "
+            "a masker for any bands takes what it gets"
+        )
+
+
+def _asked(bands: tuple[Band, ...] | None) -> str:
+    return "all bands" if bands is None else " ".join(bands)
 
 
 def _require_card(name: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from rasterio.enums import Resampling
 
-from ssc.bands import SIX
+from ssc.bands import SIX, Band, Product
 from ssc.clear import ClearWaterRule, usable
 from ssc.drafts import drafted
 from ssc.errors import InputError
@@ -55,7 +56,7 @@ def predict_granule(
     and `<granule>.json` a STAC item of them all. Files take their places whole, the item last.
 
     Args:
-        granule: With hrefs of the six bands and Fmask.
+        granule: With hrefs of the six bands, of those that the masker is to read, and of Fmask.
         out: Folder; made when it is not there.
         masker: From `tasks.maskers.open_masker`.
         probabilities: Whether to write those too.
@@ -67,12 +68,12 @@ def predict_granule(
 
     Raises:
         InputError: Probabilities of a masker that has none.
+        BandError: The masker is to read a band that the product does not have.
         DataError, AccessError, TransientError: As `open_granule`.
     """
     if probabilities and not isinstance(masker, NetworkMasker):
         raise InputError(f"no probabilities from {masker.name}: it decides by rules, wanted a network")
-    with open_granule(granule) as reader:
-        observation = reader.read(SIX)
+    observation, seen = _read(granule, _to_read(masker, granule.product), also=SIX if quicklook else ())
     masks, shares = _judge(masker, observation)
     tags = tags_of(masker, granule)
     folder, grid, name = Path(out), observation.geobox, granule.name
@@ -84,7 +85,7 @@ def predict_granule(
     if quicklook:
         paths["quicklook"] = folder / f"{name}.png"
         with drafted(paths["quicklook"]) as draft:
-            draft.write_bytes(_picture(observation, masks, reaches))
+            draft.write_bytes(_picture(seen, masks, reaches))
     assets = {key: _ASSETS[key] | _grid_fields(key, grid) | {"href": f"./{path.name}"} for key, path in paths.items()}
     properties = {f"ssc:{key}": tag for key, tag in tags.items()}
     paths["item"] = folder / f"{name}.json"
@@ -108,6 +109,18 @@ def decode(bits: NDArray[np.uint8]) -> Masks:
     return Masks(stack=np.stack([(bits >> np.uint8(mask) & 1).astype(bool) & valid for mask in Mask]), valid=valid)
 
 
+def _to_read(masker: Masker, product: Product) -> tuple[Band, ...]:
+    return masker.to_read(product) if isinstance(masker, NetworkMasker) else SIX
+
+
+def _read(granule: Granule, bands: tuple[Band, ...], *, also: tuple[Band, ...]) -> tuple[Observation, Observation]:
+    """The granule in some bands, and in those and others; the pixels are the same, not copies."""
+    further = tuple(band for band in also if band not in bands)
+    with open_granule(granule) as reader:
+        whole = reader.read((*bands, *further))
+    return replace(whole, bands=bands, reflectance=whole.reflectance[: len(bands)]), whole
+
+
 def _judge(masker: Masker, observation: Observation) -> tuple[Masks, NDArray[np.float32] | None]:
     """Masks, and the probabilities behind them where there are any."""
     if not isinstance(masker, NetworkMasker):
@@ -122,6 +135,7 @@ def tags_of(masker: Masker, granule: Granule) -> dict[str, str]:
     tags = {"granule": granule.name, "masker": masker.name, "version": code_version(), "terrain_shadow_from": terrain}
     if isinstance(masker, NetworkMasker):
         card = masker.neural.card
+        tags["bands_used"] = " ".join(masker.bands_used(granule.product))
         tags["weights_sha256"] = card.sha256
         tags["thresholds"] = " ".join(f"{mask.name.lower()}={card.thresholds[mask]:.9g}" for mask in card.tasks)
     return tags
@@ -170,9 +184,11 @@ def _write(
 
 
 def _picture(observation: Observation, masks: Masks, reaches: Reaches | None) -> bytes:
+    """What is clear is so by all six bands, whichever the masks come from."""
     clear = usable(observation, masks, ClearWaterRule()).clear
     lines = [] if reaches is None else centrelines(observation, reaches)
-    return draw(observation.reflectance, masks, clear, lines, form="PNG")
+    colour = np.stack([observation.band(band) for band in (Band.RED, Band.GREEN, Band.BLUE)])
+    return draw(colour, masks, clear, lines, form="PNG")
 
 
 def _grid_fields(key: str, grid: GeoBox) -> dict[str, Any]:

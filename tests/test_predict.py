@@ -76,6 +76,7 @@ def test_tags_tell_what_the_bits_mean_and_who_said_so(predicted, masker):
     assert tags["masker"] == "tiny"
     assert tags["weights_sha256"] == masker.neural.card.sha256
     assert tags["thresholds"] == "water=0.2 cloud=0.3 cloud_shadow=0.35 snow_ice=0.4 terrain_shadow=0.25"
+    assert tags["bands_used"] == "blue green red nir swir1 swir2"
     assert tags["granule"] == predicted[0].granule.name
     assert tags["version"]
 
@@ -167,7 +168,7 @@ def test_rules_give_masks_and_no_probabilities(basin, tmp_path):
     with open_granule(granule) as reader:
         expected = rules(reader.read(SIX))
     with rasterio.open(paths["masks"]) as file:
-        assert "weights_sha256" not in file.tags()
+        assert not {"weights_sha256", "bands_used"} & set(file.tags())
         np.testing.assert_array_equal(decode(file.read(1)).stack, expected.stack)
     with pytest.raises(InputError, match="no probabilities from fmask"):
         predict_granule(granule, tmp_path / "none", masker=rules, probabilities=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 import torch
 
+from models.beginning import pool_of
 from models.calibrate import expected_calibration_error, fit_temperature, move_threshold
 from models.cards import Card, write_weights
 from models.checkpoint import load_state
@@ -15,9 +17,8 @@ from models.chips import ChipFolder
 from models.losses import LOSSES
 from models.multitask import build_network
 from models.processes import Group
-from models.sampler import ChipPool
+from models.runfolder import TrainResult
 from models.scores import Tally, best_thresholds, scores
-from models.train import TrainResult
 from models.trainsettings import TrainSettings
 from models.validation import validate
 from ssc.masks import Mask
@@ -44,8 +45,7 @@ def finish(
     state, facts = load_state(result.best)
     network = build_network(settings.network)
     network.load_state_dict(state)
-    pool = ChipPool(settings.chips, "val", bands=settings.network.bands, tasks=settings.network.tasks)
-    found = validate(network, pool, loss=LOSSES[settings.loss], group=Group(), batch_size=8)
+    found = validate(network, pool_of(settings, "val"), loss=LOSSES[settings.loss], group=Group(), batch_size=8)
     card = _card(settings, facts, found.tally, name=name, licence=licence, command=command)
     return write_weights(settings.out, card, state)
 
@@ -75,6 +75,7 @@ def _card(
             "date": f"{datetime.now(UTC):%Y-%m-%d}",
             "torch": torch.__version__,
             "best_epoch": facts["epoch"],
+            **({"began_with": facts["began_with"]} if facts.get("began_with") else {}),
             "settings": {key: value for key, value in settings.lasting().items() if key != "network"},
         },
         data=_data(settings),
@@ -82,12 +83,18 @@ def _card(
     )
 
 
-def _validation(tally: Tally, tasks: tuple[Mask, ...]) -> dict[str, dict[str, float]]:
-    """F1, precision, recall and calibration error (before calibration) per mask, all sources pooled."""
+def _validation(tally: Tally, tasks: tuple[Mask, ...]) -> dict[str, dict[str, float | None]]:
+    """F1, precision, recall and calibration error (before calibration) per mask, all sources pooled.
+
+    None where no chip knows of the mask: JSON has no NaN.
+    """
     names = [task.name for task in tasks]
     table = scores(tally, best_thresholds(tally), names)[["f1", "precision", "recall"]].round(4)
     table["calibration_error_before"] = expected_calibration_error(tally).round(4)
-    return table.to_dict("index")
+    return {
+        str(task): {str(name): float(value) if isfinite(value) else None for name, value in row.items()}
+        for task, row in table.iterrows()
+    }
 
 
 def _sources(settings: TrainSettings) -> list[str]:
@@ -99,6 +106,6 @@ def _data(settings: TrainSettings) -> dict[str, Any]:
     folders = [ChipFolder(folder) for folder in settings.chips]
     counts: Counter[str] = Counter()
     for folder in folders:
-        for (source, split), chips in folder.index.groupby(["source", "split"]).size().items():
-            counts[f"{source}, {split}"] += int(chips)
+        places = zip(folder.index["source"], folder.index["split"], strict=True)
+        counts.update(sorted(f"{source}, {split}" for source, split in places))
     return {"made_by": [folder.facts["made_by"] for folder in folders], "chips": dict(counts)}

@@ -14,15 +14,23 @@ import json
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from models.averaging import Average
+from models.beginning import (
+    OTHER_BANDS,
+    batches_of,
+    loader_of,
+    network_of,
+    optimiser_of,
+    pool_of,
+    positive_weight_of,
+)
 from models.checkpoint import (
     drafted,
     load_state,
@@ -33,34 +41,15 @@ from models.checkpoint import (
     save_state,
 )
 from models.losses import LOSSES, known_pixels
-from models.multitask import build_network
+from models.pool import Batch, ChipPool
 from models.processes import Group, joined
 from models.progress import Clock, Sums, write_logs
-from models.sampler import Batch, Batches, ChipPool, Plan, TrainChips, train_loader
+from models.runfolder import TrainResult, result_files, scored
 from models.trainsettings import TrainSettings, check, device_kind, learning_rate, require_same, uses_bf16
 from models.validation import Validation, validate
 from ssc.errors import DataError, InputError
 
 Report = Callable[[dict[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainResult:
-    """Where a run's files lie, and how good its best epoch is."""
-
-    best: Path
-    """Weights of the best epoch (of their running mean, if one was kept)."""
-    last: Path
-    """State of the run."""
-    log: Path
-    """One row per epoch, tab-separated; the same with more detail beside it in log.jsonl."""
-    settings: Path
-    score: float
-    """Mean F1 over masks of the best epoch, on the validation chips; NaN if they hold no positive pixel."""
-    epoch: int
-    """The best epoch, from 0."""
-    leads: bool = True
-    """False in all but the first of several processes: what comes after training is done once."""
 
 
 def train(settings: TrainSettings, *, report: Report | None = None) -> TrainResult:
@@ -69,7 +58,8 @@ def train(settings: TrainSettings, *, report: Report | None = None) -> TrainResu
     Args:
         settings: What to train on, and how.
         report: Called about once a second by the first process with phase ("train", "val", "epoch"), epoch, epochs,
-            step, of, loss, lr and chips_per_second; after an epoch with its row of the log.
+            step, of, loss, lr and chips_per_second; after an epoch with its row of the log. A network that begins with
+            trained weights is told first: phase "start", and what they fill.
 
     Raises:
         InputError: Settings that cannot be, or other ones than the run in `out` began with.
@@ -92,17 +82,17 @@ class _Run:
         self.settings, self.group, self.device, self.report = settings, group, device, report
         self.files = result_files(settings.out)
         network = settings.network
-        self.train_pool, self.val_pool = (
-            ChipPool(settings.chips, split, bands=network.bands, tasks=network.tasks) for split in ("train", "val")
-        )
-        self.batches = self._batches()
+        self.train_pool, self.val_pool = (pool_of(settings, split) for split in ("train", "val"))
+        self.batches = batches_of(settings, self.train_pool, group)
         self.steps = len(self.batches)
         torch.manual_seed(settings.seed)
-        built: nn.Module = build_network(network, pretrained=settings.pretrained).to(device)
-        self.model = built.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        begun = self.files["last"].exists()  # a run that goes on has its own weights: the card may be gone
+        built, self.began_with = network_of(replace(settings, begin=None) if begun else settings)
+        self.filled = built.encoder.filled
+        self.model: nn.Module = built.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.model, settings.ema)
-        self.optimiser = _optimiser(self.model, settings)
-        self.weight = _positive_weight(settings, device)
+        self.optimiser = optimiser_of(self.model, settings)
+        self.weight = positive_weight_of(settings, device)
         self.autocast = uses_bf16(settings.precision, device)
         self.begun = self._begun()
         self.epoch, self.step = 0, 0
@@ -113,7 +103,7 @@ class _Run:
     def go(self) -> TrainResult:
         self._take_up()
         parallel = self._parallel()
-        loader = self._loader()
+        loader = loader_of(self.settings, self.train_pool, self.batches, self.device)
         while self.epoch < self.settings.epochs:
             self._epoch(parallel, loader)
         score, epoch = self.best["score"], int(self.best["epoch"])
@@ -135,13 +125,13 @@ class _Run:
 
     def _step(self, parallel: nn.Module, batch: Batch) -> None:
         """One step of the optimiser. Random numbers of the network (dropout) are those of the step, not of the past."""
-        reflectance, labels = self._moved(batch)
+        reflectance, labels, table = self._moved(batch)
         number = self.epoch * self.steps + self.step
         torch.manual_seed(hash((self.settings.seed, number, self.group.rank)) % 2**63)
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(number, self.settings.epochs * self.steps, self.settings)
         with torch.autocast(self.device.type, torch.bfloat16) if self.autocast else nullcontext():
-            logits = parallel(reflectance)
+            logits = parallel(reflectance) if table is None else parallel(reflectance, table)
         loss_of = LOSSES[self.settings.loss]
         loss = loss_of(logits.float(), labels, positive_weight=self.weight, total=self.group.shared)
         torch.autograd.backward(loss.sum())
@@ -156,24 +146,26 @@ class _Run:
         """Validate, keep the best, write log and state, turn to the next epoch."""
         self._require_finite()
         self._agree()
-        found = validate(
-            self.average.model,
-            self.val_pool,
-            loss=LOSSES[self.settings.loss],
-            group=self.group,
-            batch_size=max(self.settings.batch_size // self.group.size, 1),
-            most=self.settings.val_chips,
-            autocast=self.autocast,
-            tell=self._tell_validation,
-        )
-        row = self._row(found)
+        found = self._validated(self.val_pool, self.settings.val_chips)
+        row = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "lr": self.optimiser.param_groups[0]["lr"],
+            **scored(found, self.sums, self.settings.network.tasks, self.group),
+            **self._other_scores(),
+        }
         self.history.append(row)
         better = self.best["epoch"] < 0 or found.score > self.best["score"]
         if better:
             self.best = {"score": found.score if math.isfinite(found.score) else -math.inf, "epoch": self.epoch}
         if self.group.leads:
             if better:
-                facts = {"network": self.settings.network.as_dict(), "epoch": self.epoch, "score": found.score}
+                facts = {
+                    "network": self.settings.network.as_dict(),
+                    "epoch": self.epoch,
+                    "score": found.score,
+                    "began_with": self.began_with,
+                }
                 save_state(self.files["best"], self.average.model.state_dict(), facts)
             write_logs(self.files["log"], self.history)
         self.epoch, self.step = self.epoch + 1, 0
@@ -182,24 +174,25 @@ class _Run:
         if self.group.leads:
             self.report({"phase": "epoch", "epochs": self.settings.epochs, "of": self.steps, **row})
 
-    def _row(self, found: Validation) -> dict[str, Any]:
-        tasks = [mask.name.lower() for mask in self.settings.network.tasks]
-        losses = self.sums.losses(self.group)
-        seconds = self.sums.seconds
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "lr": self.optimiser.param_groups[0]["lr"],
-            "seconds": round(seconds, 3),
-            "chips_per_second": round(self.sums.chips / max(seconds, 1e-9), 3),
-            "loss": sum(losses),
-            "val_loss": sum(found.losses),
-            "score": found.score,
-            **{f"loss_{task}": loss for task, loss in zip(tasks, losses, strict=True)},
-            **{f"val_loss_{task}": loss for task, loss in zip(tasks, found.losses, strict=True)},
-            **found.columns(tasks),
-            "sources": found.by_source(tasks),
-        }
+    def _validated(self, pool: ChipPool, most: int | None) -> Validation:
+        return validate(
+            self.average.model,
+            pool,
+            loss=LOSSES[self.settings.loss],
+            group=self.group,
+            batch_size=max(self.settings.batch_size // self.group.size, 1),
+            most=most,
+            autocast=self.autocast,
+            tell=self._tell_validation,
+        )
+
+    def _other_scores(self) -> dict[str, float]:
+        """Mean F1 with other bands than the six, on half of the chips; of a network for fixed bands none."""
+        if not self.settings.any_bands:
+            return {}
+        most = max(min(self.settings.val_chips or len(self.val_pool), len(self.val_pool)) // 2, 1)
+        pools = {name: pool_of(self.settings, "val", bands) for name, bands in OTHER_BANDS.items()}
+        return {f"score_{name}": self._validated(pool, most).score for name, pool in pools.items()}
 
     def _take_up(self) -> None:
         """Go on where the folder's run stopped, if it holds one; write the settings."""
@@ -208,6 +201,7 @@ class _Run:
         elif self.group.leads:
             with drafted(self.files["settings"]) as draft:
                 draft.write_text(json.dumps(self.settings.as_dict(), indent=1) + "\n")
+            self._tell_start()
         self.group.wait()
 
     def _restore(self) -> None:
@@ -215,6 +209,7 @@ class _Run:
             raise InputError(f"{self.settings.out} holds a run: wanted another folder, or resume")
         tensors, facts = load_state(self.files["last"])
         require_same(facts["begun"], self.begun, self.settings.out)
+        self.began_with = facts.get("began_with", {})
         self.model.load_state_dict(part(tensors, "model"))
         self.average.load(part(tensors, "average"))
         restore_optimiser(self.optimiser, tensors)
@@ -235,6 +230,7 @@ class _Run:
             best = self.best["score"]
             facts = {
                 "begun": self.begun,
+                "began_with": self.began_with,
                 "epoch": self.epoch,
                 "step": self.step,
                 "seconds": self.sums.seconds,
@@ -260,22 +256,6 @@ class _Run:
             place = f"epoch {self.epoch}, before step {self.step}"
             raise DataError(f"the loss is no longer a number in {place}: wanted a lower lr than {self.settings.lr}")
 
-    def _batches(self) -> Batches:
-        made = self.settings
-        plan = Plan(batch_size=made.batch_size, seed=made.seed, weights=made.weights, steps=made.steps_per_epoch)
-        sources = self.train_pool.index["source"].to_list()
-        unknown = sorted(set(made.weights) - set(sources))
-        if unknown:
-            found = " ".join(sorted(set(sources)))
-            raise InputError(f"weights for {' '.join(unknown)}: found sources {found}, wanted only those")
-        return Batches(plan, sources, rank=self.group.rank, world=self.group.size)
-
-    def _loader(self) -> Any:
-        cuda = self.device.type == "cuda"
-        workers = self.settings.workers if self.settings.workers is not None else 8 * cuda
-        chips = TrainChips(self.train_pool, self.settings.augment, self.settings.crop, self.settings.seed)
-        return train_loader(chips, self.batches, workers=workers, pin=cuda)
-
     def _parallel(self) -> nn.Module:
         if self.group.size == 1:
             return self.model
@@ -284,9 +264,14 @@ class _Run:
         return DistributedDataParallel(self.model, device_ids=own, static_graph=True)
 
     def _moved(self, batch: Batch) -> Batch:
-        reflectance, labels = batch
-        light = reflectance.to(self.device, non_blocking=True, memory_format=torch.channels_last)
-        return light, labels.to(self.device, non_blocking=True)
+        light = batch.reflectance.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+        table = None if batch.table is None else batch.table.to(self.device, non_blocking=True)
+        return Batch(light, batch.labels.to(self.device, non_blocking=True), table)
+
+    def _tell_start(self) -> None:
+        filled = {} if self.filled is None else {"filled": str(self.filled)}
+        if told := {**filled, **({"began_with": self.began_with} if self.began_with else {})}:
+            self.report({**self._where("start"), **told})
 
     def _tell(self) -> None:
         self._require_finite()
@@ -307,27 +292,6 @@ class _Run:
             "of": self.steps,
             "lr": lr,
         }
-
-
-def result_files(out: str | Path) -> dict[str, Path]:
-    """Where a run keeps its files."""
-    folder = Path(out)
-    names = {"best": "best.safetensors", "last": "last.safetensors", "log": "log.tsv", "settings": "settings.json"}
-    return {key: folder / name for key, name in names.items()}
-
-
-def _optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    many = [weight for weight in model.parameters() if weight.ndim > 1]
-    few = [weight for weight in model.parameters() if weight.ndim <= 1]
-    groups = [{"params": many, "weight_decay": settings.weight_decay}, {"params": few, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
-
-
-def _positive_weight(settings: TrainSettings, device: torch.device) -> Tensor | None:
-    given = settings.positive_weights
-    return (
-        torch.tensor([given.get(task.name, 1.0) for task in settings.network.tasks], device=device) if given else None
-    )
 
 
 def _silent(_: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ import torch
 from models.augment import Augment
 from models.losses import LOSSES
 from models.multitask import NetworkConfig
+from models.recipe import Sensing
+from models.stems import StemKind
 from ssc.errors import InputError
 
 PRECISIONS: Final = ("auto", "fp32", "bf16")
@@ -31,6 +33,9 @@ class TrainSettings:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     pretrained: str | None = None
     """Weights the encoder begins with, as `models.multitask.build_network` knows them."""
+    begin: str | None = None
+    """Card of a masker that is trained further: of the same network, or of one for fixed bands, which a spectral one
+    then begins as."""
     epochs: int = 50
     steps_per_epoch: int | None = None
     """At most so many steps in an epoch; None: as many as the chips fill."""
@@ -54,7 +59,11 @@ class TrainSettings:
     """Task (as `Mask.name`) to how much more a pixel counts where the thing is there; 1 where not named."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Source to how many times an epoch shows each of its chips; 1 where not named."""
+    balance: bool = False
+    """Show as many chips of Landsat as of Sentinel-2, where there are both."""
     augment: Augment = field(default_factory=Augment)
+    sensing: Sensing | None = None
+    """How a network for any bands sees chips by other sensors; None: each chip in all its bands."""
     val_chips: int | None = None
     """At most so many validation chips, the same part of each source; None: all."""
     seed: int = 0
@@ -68,6 +77,11 @@ class TrainSettings:
     """Steps between two saved states; one is saved after every epoch too."""
     resume: bool = True
     """Go on with the run that `out` holds; False: refuse if it holds one."""
+
+    @property
+    def any_bands(self) -> bool:
+        """Whether the network takes chips of any bands."""
+        return self.network.stem != StemKind.FIXED
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -138,6 +152,10 @@ def check(settings: TrainSettings) -> None:
         raise InputError(f"precision {settings.precision!r}: wanted one of {' '.join(PRECISIONS)}")
     if not 0 <= settings.ema < 1 or not 0 <= settings.warmup <= 1:
         raise InputError(f"ema {settings.ema}, warmup {settings.warmup}: wanted 0 <= ema < 1 and 0 <= warmup <= 1")
+    if settings.sensing is not None and not settings.any_bands:
+        raise InputError("sensing for a network of fixed bands: wanted none, or a stem for any bands")
+    if settings.begin is not None and settings.pretrained is not None:
+        raise InputError(f"begin {settings.begin}, pretrained {settings.pretrained}: wanted one of them")
     strange = sorted(set(settings.positive_weights) - {task.name for task in settings.network.tasks})
     if strange:
         raise InputError(
@@ -146,7 +164,8 @@ def check(settings: TrainSettings) -> None:
 
 
 def require_same(begun: Mapping[str, Any], asked: Mapping[str, Any], out: str) -> None:
-    """A run goes on only as it began."""
+    """A run goes on only as it began. What settings there were not yet when it began had their present defaults."""
+    begun = {**TrainSettings(chips=(), out="").lasting(), **begun}
     for name in sorted({*begun, *asked}):
         if begun.get(name) != asked.get(name):
             found = f"the run in {out} began with {name} {begun.get(name)}, now {asked.get(name)}"

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from models.losses import Loss, known_pixels
+from models.pool import Batch, ChipPool, whole_chips
 from models.processes import Group
-from models.sampler import ChipPool, spread, whole_chips
+from models.sampler import spread
 from models.scores import Tally, best_thresholds, scores
 
 COLUMNS = ("f1", "precision", "recall", "iou", "threshold")
@@ -83,11 +84,11 @@ def validate(
     number = [sources.index(source) for source in pool.index["source"]]
     tallies = [Tally.empty(len(pool.tasks)) for _ in sources]
     sums = torch.zeros(2, len(pool.tasks), dtype=torch.float64)
-    mine = spread(pool.index, most)[group.rank :: group.size].tolist()
+    mine = _alike_together(pool, spread(pool.index, most)[group.rank :: group.size].tolist())
     done, was_training = 0, model.training
     model.eval()
-    for (reflectance, labels), places in whole_chips(pool, mine, batch_size):
-        logits = _judge(model, reflectance, autocast)
+    for batch, places in whole_chips(pool, mine, batch_size):
+        labels, logits = batch.labels, _judge(model, batch, autocast)
         known = known_pixels(labels)
         sums += torch.stack([loss(logits, labels) * known, known])
         for probability, label, place in zip(torch.sigmoid(logits).numpy(), labels.numpy(), places, strict=True):
@@ -98,12 +99,17 @@ def validate(
     return _gathered(dict(zip(sources, tallies, strict=True)), sums, next(model.parameters()).device, group)
 
 
+def _alike_together(pool: ChipPool, places: list[int]) -> list[int]:
+    """Chips of one product side by side: a batch of one list of bands takes one set of kernels."""
+    return sorted(places, key=lambda place: pool.products[place].value) if pool.any_bands else places
+
+
 @torch.inference_mode()
-def _judge(model: nn.Module, reflectance: Tensor, autocast: bool) -> Tensor:
+def _judge(model: nn.Module, batch: Batch, autocast: bool) -> Tensor:
     device = next(model.parameters()).device
-    moved = reflectance.to(device, memory_format=torch.channels_last)
+    moved = batch.reflectance.to(device, memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16) if autocast else nullcontext():
-        logits: Tensor = model(moved)
+        logits: Tensor = model(moved) if batch.table is None else model(moved, batch.table.to(device))
     return logits.float().cpu()
 
 

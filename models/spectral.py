@@ -32,10 +32,15 @@ NUMBERS: Final = 5
 STANDARD: Final = 6
 """Number of bands for which the normalisation is 1: those of every masker for fixed bands."""
 FEATURES: Final = 64
-"""Of a token. More than the twelve bands that a warm start fits at once."""
+"""Learned numbers of a token."""
 WAVES: Final = (0.5, 1.0, 2.0, 4.0)
 """Periods per factor of ten in wavelength. Low: an error of 1 % in a wavelength is a fiftieth of the shortest period;
 high enough to tell narrow from broad near infrared."""
+SINES: Final = 2 * 3 * len(WAVES)
+"""Sines and cosines of three wavelengths."""
+GAIN: Final = 0.1
+"""Size of the learned numbers at the start, where sines have 1. With learned numbers alone the first step of Adam at
+1e-3 after a warm start multiplied the error by forty: all bands' tokens move at once, and kernels with them."""
 ATTENTION_HEADS: Final = 4
 
 
@@ -127,33 +132,41 @@ class SpectralScaling(nn.Module):
 
 
 class BandTokens(nn.Module):
-    """What each band means among the bands beside it: sines of its wavelengths, one block of attention over the list.
+    """What each band is, and what it means among the bands beside it.
 
-    A token depends on the other bands, not on their order, and on empty places not at all.
+    The first are sines of its wavelengths, the slower the larger, so that neighbours are alike and yet told apart
+    (Tancik et al., NeurIPS 2020, arXiv 2006.10739). The second is learned by one block of attention over the list of
+    bands: it depends on the other bands, not on their order, and on empty places not at all.
     """
 
-    def __init__(self, features: int = FEATURES) -> None:
+    width: Final = NUMBERS + SINES + FEATURES
+
+    def __init__(self) -> None:
         super().__init__()
+        waves = torch.tensor(WAVES)
         self.waves: Tensor
-        self.register_buffer("waves", 2 * math.pi * torch.tensor(WAVES), persistent=False)
-        described_by = NUMBERS + 2 * 3 * len(WAVES)
-        self.embed = nn.Sequential(nn.Linear(described_by, features), nn.GELU(), nn.Linear(features, features))
-        self.before = nn.LayerNorm(features)
-        self.roles = nn.Linear(features, 3 * features)
-        self.mix = nn.Linear(features, features)
+        self.sizes: Tensor
+        self.register_buffer("waves", 2 * math.pi * waves, persistent=False)
+        self.register_buffer("sizes", waves.rsqrt() / waves.rsqrt().square().mean().sqrt(), persistent=False)
+        self.embed = nn.Sequential(nn.Linear(NUMBERS + SINES, FEATURES), nn.GELU(), nn.Linear(FEATURES, FEATURES))
+        self.before = nn.LayerNorm(FEATURES)
+        self.roles = nn.Linear(FEATURES, 3 * FEATURES)
+        self.mix = nn.Linear(FEATURES, FEATURES)
         self.think = nn.Sequential(
-            nn.LayerNorm(features), nn.Linear(features, 2 * features), nn.GELU(), nn.Linear(2 * features, features)
+            nn.LayerNorm(FEATURES), nn.Linear(FEATURES, 2 * FEATURES), nn.GELU(), nn.Linear(2 * FEATURES, FEATURES)
         )
-        self.after = nn.LayerNorm(features)
+        self.after = nn.LayerNorm(FEATURES)
+        nn.init.constant_(self.after.weight, GAIN)
 
     def forward(self, table: BandTable) -> Tensor:
-        """(B, n, FEATURES), of mean square about 1 in each token; of no meaning in empty places, but finite."""
-        present = table.present[..., None]
-        numbers = torch.where(present, table.numbers.to(self.waves.dtype), 0.0)
-        phases = (numbers[..., :3, None] * self.waves).flatten(2)
-        tokens = self.embed(torch.cat([numbers, phases.sin(), phases.cos()], dim=-1))
-        tokens = tokens + self.mix(self._attended(self.before(tokens), table.present))
-        return self.after(tokens + self.think(tokens))
+        """(B, n, width); of no meaning in empty places, but finite."""
+        numbers = torch.where(table.present[..., None], table.numbers.to(self.waves.dtype), 0.0)
+        phases = numbers[..., :3, None] * self.waves
+        sines = torch.cat([phases.sin() * self.sizes, phases.cos() * self.sizes], dim=2).flatten(2)
+        known = torch.cat([numbers, sines], dim=-1)
+        learned = self.embed(known)
+        learned = learned + self.mix(self._attended(self.before(learned), table.present))
+        return torch.cat([known, self.after(learned + self.think(learned))], dim=-1)
 
     def _attended(self, tokens: Tensor, present: Tensor) -> Tensor:
         # an empty place sees itself alone: seen by nobody, and no row of attention is without a key, which would be NaN
@@ -198,8 +211,9 @@ class SpectralStem(nn.Module):
         if like.groups != 1 or (isinstance(like, nn.Conv3d) and like.kernel_size[0] != 1):
             raise InputError(f"spectral stem: found {like}, wanted one group, and depth 1 if it has depth")
         self.tokens = BandTokens()
-        self.head = nn.Linear(FEATURES, like.weight[:, 0].numel())
-        nn.init.normal_(self.head.weight, std=float(like.weight[:, :-1].detach().std()) / math.sqrt(FEATURES))
+        self.head = nn.Linear(BandTokens.width, like.weight[:, 0].numel())
+        length = math.sqrt(SINES / 2)  # of a token, nearly all of it sines
+        nn.init.normal_(self.head.weight, std=float(like.weight[:, :-1].detach().std()) / length)
         nn.init.zeros_(self.head.bias)
         self.validity = nn.Parameter(like.weight[:, -1:].detach().clone())
         self.conv = copy.deepcopy(like)
@@ -213,21 +227,21 @@ class SpectralStem(nn.Module):
             table: A row for each image, or one for all of them.
         """
         table = table.to(self.validity.device)
-        rows = table.present.tolist()
-        count, places = table.present.shape
-        if all(row == rows[0] for row in rows) and bool((table.numbers == table.numbers[:1]).all()):
-            count, table, spans = 1, BandTable(table.numbers[:1], table.present[:1]), [slice(None)]
+        if bool((table.numbers == table.numbers[:1]).all() & (table.present == table.present[:1]).all()):
+            table, spans = BandTable(table.numbers[:1], table.present[:1]), [slice(None)]
         else:
-            spans = [slice(image, image + 1) for image in range(count)]
-        # an image at a time without its empty places: on a CPU in half the time of one convolution in groups, and no
-        # image depends on which places others fill
-        kernels = self._kernels(table)
-        taken = [[place for place, there in enumerate(row) if there] for row in rows[:count]]
-        parts = [
-            Seen(span, kept, torch.cat([whole[:, kept], self.validity], dim=1))
-            for span, kept, whole in zip(spans, taken, kernels, strict=True)
-        ]
-        self._seen = (count, places), parts
+            # an image at a time without its empty places: on a CPU in half the time of one convolution in groups, and
+            # no image depends on which places others fill
+            spans = [slice(image, image + 1) for image in range(len(table.present))]
+        rows = table.present.tolist()
+        used = [place for place, column in enumerate(zip(*rows, strict=True)) if any(column)]
+        kernels = self._kernels(BandTable(table.numbers[:, used], table.present[:, used]))
+        parts = []
+        for span, row, whole in zip(spans, rows, kernels, strict=True):
+            own = [index for index, place in enumerate(used) if row[place]]
+            weight = torch.cat([whole[:, own], self.validity], dim=1)
+            parts.append(Seen(span, [used[index] for index in own], weight))
+        self._seen = (len(rows), len(rows[0])), parts
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve.

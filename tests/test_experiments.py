@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from models.chips import UNKNOWN, Chip, ChipFolder, ChipWriter
+from models.masker import load_masker
 from models.scores import NAMES
 from ssc.bands import CODES, RESPONSES, SIX, Band, Level, Product, Response, Sensor
 from ssc.errors import InputError
 from ssc.masks import Mask
-from tasks.experiments.sensor_chips import of_product
+from tasks.experiments.sensor_chips import Basins, of_product
 from tasks.experiments.sensor_exams import SHARED, kind_of, real_exams, sensor_exams, some
 from tasks.experiments.sensor_figures import draw_leave_one_out, draw_subsets, draw_windows
+from tasks.experiments.sensor_plan import Plan, length
 from tasks.experiments.sensor_scores import (
     CELLS,
     Notes,
@@ -24,6 +31,7 @@ from tasks.experiments.sensor_scores import (
     windows_differences,
 )
 from tasks.experiments.sensor_tables import markdown
+from tasks.experiments.sensors import run
 from tasks.experiments.tm_like import CEILINGS, GAINS, NOISE, TmLike, broad_bands, quantised, shares, tm_like
 
 S30 = tuple(CODES[Product.S30])
@@ -394,3 +402,135 @@ def test_sweeps_are_drawn_for_every_training(tmp_path):
     ]
     draw_leave_one_out(tmp_path / "l.png", pd.DataFrame(lost), kind="simulated", trained_on="both")
     assert len(colours_in(tmp_path / "l.png")) > 20
+
+
+# All of it, in small
+
+
+TINY = Plan(
+    basins=Basins(train=1, val=1, test=1, first=55, size=64, land=128, passes=4),
+    levels=2,
+    width=8,
+    detail=8,
+    steps=2,
+    epochs=1,
+    batch_size=2,
+    crop=32,
+    val_chips=4,
+    permutational=True,
+    fixed=True,
+    draws=1,
+    fewest=12,
+    sweep_chips=1,
+    resamples=20,
+    device="cpu",
+    precision="fp32",
+    processes=1,
+)
+TABLES = ("counts", "sensors", "windows", "windows_differences", "calibration", "subsets", "leave_one_out")
+FIGURES = ("windows", "subsets", "leave_one_out")
+ABLATIONS = ("both, published layer", "both, six bands only")
+
+
+@pytest.fixture(scope="module")
+def heard():
+    return []
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, heard):
+    """The folder of a run."""
+    out = tmp_path_factory.mktemp("experiment")
+    torch.set_num_threads(1)
+    run(TINY, out, command="ssc masker train --experiment sensors", report=lambda *at: heard.append(at))
+    return out
+
+
+def test_a_run_leaves_tables_and_figures_that_say_simulated(finished):
+    for name in TABLES:
+        assert (pd.read_csv(finished / f"{name}.csv")["data"] == "simulated").all(), name
+    for name in FIGURES:
+        assert len(colours_in(finished / f"{name}.png")) > 20, name
+    text = (finished / "sensors.md").read_text()
+    assert all("simulated" in line for line in text.splitlines() if line.startswith("#"))
+    assert "2 optimiser steps of 2 chips" in text
+
+
+def test_the_table_is_what_the_saved_counts_say(finished):
+    table = pd.read_csv(finished / "sensors.csv").drop(columns="data")
+    again = score_table(pd.read_csv(finished / "counts.csv"), resamples=TINY.resamples, seed=TINY.seed)
+    pd.testing.assert_frame_equal(table, again, rtol=1e-5)
+    assert set(table["trained_on"]) == {*TRAINED, *ABLATIONS}
+    pixels = table.groupby(["tested_on", "mask"])["pixels"].agg(["min", "max"])
+    assert (pixels["min"] > 0).all()
+    assert (pixels["min"] == pixels["max"]).all()  # all networks on the same pixels
+    ours = table.query("mask == 'cloud' and tested_on == 'S30'")
+    assert ours["trained_on"].tolist() == ["S30", "L30", *("both", *ABLATIONS)]
+
+
+def test_trainings_differ_in_nothing_but_chips_and_first_layer(finished):
+    summary = json.loads((finished / "summary.json").read_text())
+    assert {of["steps"] for of in summary["trainings"].values()} == {2}
+    assert summary["plan"]["basins"]["first"] == TINY.basins.first
+    settings = {
+        path.parent.name: json.loads(path.read_text()) for path in sorted(finished.glob("runs/*/settings.json"))
+    }
+    assert len(settings) == len(TRAINED) + len(ABLATIONS)
+    chips = {name: [Path(folder).name for folder in of["chips"]] for name, of in settings.items()}
+    assert chips["trained-on-s30"] == ["S30-0"]
+    assert chips["trained-on-l30"] == ["L30-0"]
+    assert chips["trained-on-both"] == chips["trained-on-both-six-bands-only"] == ["L30-0", "S30-0"]
+    three = [settings[f"trained-on-{name.lower()}"] for name in TRAINED]
+    rest = [{key: value for key, value in of.items() if key not in {"chips", "out"}} for of in three]
+    assert rest[0] == rest[1] == rest[2]
+
+
+def test_every_test_is_of_its_own_sensor(finished):
+    counts = pd.read_csv(finished / "counts.csv")
+    for exam, rows in counts.groupby("tested_on"):
+        product = "HLS.L30" if exam.startswith("L30") else "HLS.S30"
+        assert rows["scene"].str.startswith(product).all(), exam
+    lost = pd.read_csv(finished / "leave_one_out.csv")
+    assert lost.groupby("tested_on")["missing"].nunique().to_dict() == {"S30": 13, "L30": 8}
+    assert set(lost["trained_on"]) == {*TRAINED, ABLATIONS[0]}  # the network for six bands cannot go without one
+    subsets = pd.read_csv(finished / "subsets.csv")
+    assert subsets.groupby("tested_on")["bands"].max().to_dict() == {"S30": 13, "L30": 8}
+    assert (subsets["subset"].str.split().str.len() == subsets["bands"]).all()
+
+
+def test_a_second_run_trains_nothing_and_says_the_same(finished, heard):
+    weights = {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")}
+    before = (finished / "sensors.csv").read_bytes()
+    assert len(weights) == 3 * 5  # best, last and the masker's
+    assert any("epoch" in stage for stage, *_ in heard)
+    heard.clear()
+    run(TINY, finished, command="again", report=lambda *at: heard.append(at))
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*.safetensors")} == weights
+    assert heard
+    assert not [stage for stage, *_ in heard if "epoch" in stage or "basins" in stage]
+    assert (finished / "sensors.csv").read_bytes() == before
+
+
+def test_a_folder_with_another_experiment_is_refused(finished):
+    with pytest.raises(InputError, match="found chips of"):
+        run(replace(TINY, basins=Basins(first=3)), finished, command="", report=print)
+    with pytest.raises(InputError, match="began with lr"):
+        run(replace(TINY, lr=0.1), finished, command="", report=lambda *_: None)
+
+
+def test_the_networks_are_maskers(finished):
+    masker = load_masker(str(finished / "runs" / "trained-on-both" / "trained-on-both.json"))
+    chip = chip_of("a", 9, size=64)
+    assert masker(chip.reflectance, bands=S30, product=Product.S30).shape == (5, 64, 64)
+
+
+@pytest.mark.parametrize(("steps", "epochs", "wanted"), [(12, 3, (3, 4)), (12, 1, (2, 6)), (1, 5, (1, 1))])
+def test_trainings_are_as_long_as_the_sensor_with_fewer_chips_allows(tmp_path, steps, epochs, wanted):
+    views = {}
+    for product, count in ((Product.S30, 13), (Product.L30, 30)):
+        with ChipWriter(tmp_path / product, bands=SIX, size=8) as writer:
+            for _ in range(count):
+                writer.add(chip_of("a", 1, size=8, product=product, bands=SIX), split="train")
+        views[product] = (str(tmp_path / product),)
+    plan = replace(TINY, steps=steps, epochs=epochs)
+    assert length(plan, views) == wanted  # 13 chips fill 6 batches of two

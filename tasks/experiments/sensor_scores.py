@@ -194,11 +194,12 @@ def windows_by_cover(notes: Mapping[tuple[str, str], Notes]) -> pd.DataFrame:
 def windows_differences(
     notes: Mapping[tuple[str, str], Notes], pairs: Sequence[tuple[str, str]], seed: int
 ) -> pd.DataFrame:
-    """How much better the first network of each pair is than the second (minus), in the same windows."""
+    """How much better at clouds the first network of each pair is than the second (minus), in the same windows."""
     tables = []
     for exam in dict.fromkeys(name for name, _ in notes):
         for better, than in pairs:
-            first, second = (notes[exam, name].every_window() for name in (than, better))
+            every = (notes[exam, name].every_window() for name in (than, better))
+            first, second = (table[table["mask"] == Mask.CLOUD.name] for table in every)
             found = paired_differences(first, second, seed=seed)
             tables.append(stacked({(exam, better): found}).assign(minus=than))
     return pd.concat(tables, ignore_index=True)

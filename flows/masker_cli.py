@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.shown import show_names
+from ssc.errors import InputError
 
 masker_app = typer.Typer(
     help="Maskers: who tells water from cloud, shadow and snow.", no_args_is_help=True, rich_markup_mode=None
@@ -17,7 +18,7 @@ masker_app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable summary on stdout.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda, mps, or auto: the best there is.")]
-Chips = Annotated[list[Path], typer.Option(help="Folder made by ssc masker dataset; may be repeated.")]
+Chips = Annotated[list[Path] | None, typer.Option(help="Folder made by ssc masker dataset; may be repeated.")]
 
 
 @masker_app.command("list", epilog="Example: ssc masker list")
@@ -107,8 +108,8 @@ def dataset(
     epilog="Example: ssc masker train --chips chips --out runs/a --epochs 30 --tasks water,cloud --backbone resnet18"
 )
 def train(
-    chips: Chips,
     out: Annotated[Path, typer.Option(help="Folder of the run; a run it holds is resumed.")],
+    chips: Chips = None,
     name: Annotated[str, typer.Option(help="Of the masker, on its card.")] = "trained",
     backbone: Annotated[
         str, typer.Option(help="Encoder: a timm name, smp:NAME, satlas:swin_v2_t, satlas:resnet50, prithvi:100m, ...")
@@ -117,6 +118,15 @@ def train(
     pretrained: Annotated[
         str | None, typer.Option(help="imagenet, satlas, prithvi, or a file of weights for the encoder.")
     ] = None,
+    stem: Annotated[
+        str, typer.Option(help="fixed: the six bands; spectral or permutational: any bands, told what they see.")
+    ] = "fixed",
+    begin: Annotated[
+        str | None, typer.Option(help="Card of a masker to train further; a spectral stem takes a fixed one too.")
+    ] = None,
+    balance_sensors: Annotated[
+        bool, typer.Option("--balance-sensors", help="Show as many chips of L30 as of S30.")
+    ] = False,
     tasks: Annotated[
         str, typer.Option(help="Masks to learn, by comma: water cloud cloud_shadow snow_ice terrain_shadow.")
     ] = "all",
@@ -134,21 +144,49 @@ def train(
     precision: Annotated[str, typer.Option(help="fp32, bf16, or auto.")] = "auto",
     device: Device = "auto",
     workers: Annotated[int | None, typer.Option(min=0, help="Processes that prepare batches.")] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            help="sensors: instead train on S30, on L30 and on both, and test each on each. Heeds --chips (none: makes "
+            "its own), --river-chips, --out, --seed and --device alone."
+        ),
+    ] = None,
+    river_chips: Annotated[
+        Path | None, typer.Option(help="For the experiment: folder of the HLS L30 river chips, to test on.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Train a masking network, choose thresholds and calibrate it on the validation chips, write its card.
 
     On several GPUs: torchrun --nproc-per-node 4 -m flows.cli masker train ...
     """
+    if experiment is not None:
+        _experiment(experiment, out, chips or [], river_chips, seed=seed, device=device, as_json=as_json)
+        return
+    if not chips:
+        raise InputError("nothing to train on: found no --chips, wanted folders made by ssc masker dataset")
     from flows.masker_training import parse_numbers, parse_tasks, train_masker
     from models.multitask import NetworkConfig
+    from models.recipe import Sensing
     from models.trainsettings import TrainSettings
+    from ssc.bands import SIX, Band
 
+    any_bands = stem != "fixed"
+    network = NetworkConfig(
+        encoder=backbone,
+        levels=levels,
+        tasks=parse_tasks(tasks),
+        stem=stem,
+        bands=tuple(Band) if any_bands else SIX,
+    )
     settings = TrainSettings(
         chips=tuple(map(str, chips)),
         out=str(out),
-        network=NetworkConfig(encoder=backbone, levels=levels, tasks=parse_tasks(tasks)),
+        network=network,
         pretrained=pretrained,
+        begin=begin,
+        sensing=Sensing() if any_bands else None,
+        balance=balance_sensors,
         epochs=epochs,
         steps_per_epoch=steps,
         batch_size=batch_size,
@@ -235,6 +273,18 @@ def convert(
         print(json.dumps(card.as_dict(), indent=2))
     else:
         print(out / f"{card.name}.json")
+
+
+def _experiment(
+    name: str, out: Path, chips: list[Path], river_chips: Path | None, *, seed: int, device: str, as_json: bool
+) -> None:
+    if name != "sensors":
+        raise InputError(f"--experiment {name}: wanted sensors")
+    from flows.experiments import run_sensors
+
+    facts = run_sensors(out, chips=chips, river_chips=river_chips, seed=seed, device=device, command=_command())
+    if as_json:
+        print(json.dumps(facts, indent=2))
 
 
 def _command() -> str:

@@ -14,6 +14,8 @@ import torch
 from flows.cli import main
 from models.chips import ChipFolder
 from models.published import build
+from ssc.bands import CODES, Band
+from ssc.granules import parse
 
 
 def ssc(capsys, *arguments):
@@ -117,6 +119,39 @@ def test_a_damaged_granule_is_set_aside_and_the_others_are_done(card, basin, wor
     assert list(facts["written"]) == [good.name]
 
 
+@pytest.fixture
+def card_for_any_bands(work, chips, card, capsys):
+    """A few steps further from the network for six bands."""
+    run = work / "any"
+    if not (run / "any.json").exists():
+        code, _, err = ssc(
+            capsys,
+            *("masker", "train", "--chips", chips, "--out", run, "--name", "any", "--epochs", 1, "--steps", 2),
+            *("--batch-size", 2, "--crop", 64, "--device", "cpu", "--stem", "spectral", "--begin", card),
+            "--balance-sensors",
+        )
+        assert code == 0, err
+    return run / "any.json"
+
+
+def test_a_masker_for_any_bands_is_trained_from_one_for_six(card_for_any_bands, card):
+    facts = json.loads(card_for_any_bands.read_text())
+    assert facts["bands"] == [band.value for band in Band]
+    assert facts["architecture"]["stem"] == "spectral"
+    settings = facts["training"]["settings"]
+    assert (settings["begin"], settings["balance"]) == (str(card), True)
+    assert 0 < settings["sensing"]["six"] < 1
+
+
+def test_it_predicts_by_all_bands_of_a_granule(card_for_any_bands, basin, capsys, tmp_path):
+    granule = min(basin.granules.iterdir())
+    asked = ("--masker", card_for_any_bands, "--bands", "all", "--out", tmp_path, "--json")
+    code, out, err = ssc(capsys, "masker", "predict", granule, *asked)
+    assert code == 0, err
+    (used,) = json.loads(out)["bands_used"].values()
+    assert used == [band.value for band in Band if band in CODES[parse(granule.name).product]]
+
+
 def test_a_published_checkpoint_is_converted_and_listed_masks_come_out(work, capsys):
     torch.manual_seed(0)
     checkpoint = work / "mobilenetv3_model_best.pth.tar"
@@ -145,6 +180,9 @@ def test_a_published_checkpoint_is_converted_and_listed_masks_come_out(work, cap
     ("arguments", "said"),
     [
         (("train", "--chips", "nowhere", "--out", "run"), "no chips in nowhere"),
+        (("train", "--out", "run"), "nothing to train on: found no --chips"),
+        (("train", "--chips", "nowhere", "--out", "run", "--stem", "spatial"), "found 'spatial', wanted one of fixed"),
+        (("train", "--out", "run", "--experiment", "clouds"), "--experiment clouds: wanted sensors"),
         (("train", "--chips", "nowhere", "--out", "run", "--tasks", "water,fog"), "found 'fog'"),
         (("train", "--chips", "nowhere", "--out", "run", "--weight", "five"), "--weight five: wanted NAME=NUMBER"),
         (("evaluate", "--out", "scores", "--masker", "fmask"), "nothing to score on"),
@@ -153,6 +191,8 @@ def test_a_published_checkpoint_is_converted_and_listed_masks_come_out(work, cap
         (("predict", ".", "--out", "masks", "--masker", "best"), "no masker 'best'"),
         (("convert", "nowhere.pth.tar", "--backbone", "mobilenetv3", "--out", "m"), "nowhere.pth.tar"),
         (("dataset", "--out", "chips"), "nothing to make chips of"),
+        (("dataset", "--out", "chips", "--basins", "1", "--bands", "blue,green,red"), "no nir swir1 swir2, wanted"),
+        (("dataset", "--out", "chips", "--granules", "g", "--dswx", "d", "--bands", "all"), "found coastal blue green"),
     ],
     ids=lambda value: "" if isinstance(value, str) else " ".join(value[:4]),
 )

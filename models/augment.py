@@ -41,11 +41,11 @@ class Augment:
     """Flips and quarter turns, all eight with the same probability."""
     zoom: float = 0.15
     """Share seen at half or (where the chip is large enough) twice the pixel size."""
-    gain: float = 0.05
+    gain: float = 0.06
     """Spread of one factor common to all bands."""
-    band_gain: float = 0.04
+    band_gain: float = 0.06
     """Spread of a factor per band: calibration, band passes, BRDF."""
-    band_offset: float = 0.003
+    band_offset: float = 0.004
     """Spread of an offset per band, reflectance: atmospheric correction."""
     haze: float = 0.3
     """Share under added haze, brightest in the blue."""

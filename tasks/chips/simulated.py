@@ -49,6 +49,8 @@ LOWEST_SUN_DEG: Final = 76.0
 """HLS holds no scene with the sun lower (User Guide v2.0: zenith above 76 degrees is not processed)."""
 HIDDEN: Final = 0.6
 """Where a cloud hides this share of the ground's signal, what lies below is UNKNOWN."""
+AIR_SHARE: Final = 0.6
+"""Share of passes with the colours of corrected images; the others have the simulator's own."""
 LOADED_SHARE, MOST_TURBID_MG_L = 0.5, 5000.0
 """Share of passes in which the rivers carry another load than the simulator's own, and the most they may."""
 LOW_SUN_SHARE, LOW_SUN_DEG = 0.4, 52.0
@@ -94,7 +96,7 @@ def random_scene(seed: int, size: int, tile: str, rng: np.random.Generator) -> S
     wanted = LOW_SUN_DEG if rng.random() < LOW_SUN_SHARE and (suns > LOW_SUN_DEG).any() else 0.0
     chosen = np.flatnonzero((suns <= LOWEST_SUN_DEG) & (suns >= wanted))[0]
     scene = _loaded(_softened(observe(ground, passes[chosen], random_weather(rng)), rng), rng)
-    return replace(scene, air=random_air(rng))
+    return replace(scene, air=random_air(rng)) if rng.random() < AIR_SHARE else scene
 
 
 def cut(scene: Scene, size: int, *, region: str, rims: bool = True, bands: tuple[Band, ...] = SIX) -> Iterator[Chip]:
@@ -127,7 +129,8 @@ def cut(scene: Scene, size: int, *, region: str, rims: bool = True, bands: tuple
 def labels(scene: Scene, *, rims: bool) -> NDArray[np.uint8]:
     """(5, H, W) labels: the truth, but UNKNOWN where it cannot be seen or there are no data.
 
-    What lies under thick cloud is UNKNOWN; so is terrain shadow under any cloud or cloud shadow, which hides it.
+    What lies under thick cloud is UNKNOWN; so is terrain shadow under any cloud or cloud shadow, which hides it, and
+    cloud shadow in terrain shadow, where there is no sunlight that a cloud could take.
     With rims, clouds and their shadows end as `rims.rimmed` says, for training; without, to the pixel, for tests.
     """
     masks = truth.masks(scene)
@@ -138,6 +141,7 @@ def labels(scene: Scene, *, rims: bool) -> NDArray[np.uint8]:
     known[np.ix_([Mask.WATER, Mask.SNOW_ICE])] = np.where(hidden, UNKNOWN, known[[Mask.WATER, Mask.SNOW_ICE]])
     unlit = masks[Mask.CLOUD] | masks[Mask.CLOUD_SHADOW]
     known[Mask.TERRAIN_SHADOW][unlit] = UNKNOWN
+    known[Mask.CLOUD_SHADOW][masks[Mask.TERRAIN_SHADOW] & ~masks[Mask.CLOUD]] = UNKNOWN
     known[:, ~masks.valid] = UNKNOWN
     return known
 

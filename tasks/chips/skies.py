@@ -16,7 +16,7 @@ from ssc.simulate.weather import Weather
 CLEAR_SHARE: Final = 0.2
 """Days without any cloud."""
 SNOW_SHARE: Final = 0.35
-SOFT_SHARE: Final = 0.7
+SOFT_SHARE: Final = 0.6
 """Skies whose clouds are `softened`."""
 ICE_SHARE: Final = 0.6
 """Of the days with snow, those with ice on the rivers."""

@@ -34,6 +34,8 @@ def test_simulated_labels_are_the_truth_where_it_can_be_seen(weather):
     assert not told[Mask.WATER][hidden].any()
     assert told[Mask.CLOUD][example.masks.valid].all()
     assert told[Mask.WATER][example.masks.valid & ~hidden].all()
+    unlit = stack[Mask.TERRAIN_SHADOW] & ~stack[Mask.CLOUD]
+    assert np.array_equal(told[Mask.CLOUD_SHADOW], example.masks.valid & ~unlit)
 
 
 @pytest.mark.parametrize("weather", [BROKEN, WINTER], ids=lambda weather: weather.name)
@@ -42,16 +44,17 @@ def test_rims_are_one_pixel_of_cloud_and_one_of_doubt_and_touch_nothing_else(wea
     plain, rimmed = (labels(example.scene, rims=rims) for rims in (False, True))
     others = [Mask.WATER, Mask.SNOW_ICE, Mask.TERRAIN_SHADOW]
     assert np.array_equal(plain[others], rimmed[others])
-    cloud, shadow = plain[Mask.CLOUD] == 1, plain[Mask.CLOUD_SHADOW] == 1
+    cloud, shadow, lit = plain[Mask.CLOUD] == 1, example.masks[Mask.CLOUD_SHADOW], ~example.masks[Mask.TERRAIN_SHADOW]
     away = ndimage.distance_transform_cdt(~cloud, metric="chessboard")  # pixels to the nearest cloud
     assert (rimmed[Mask.CLOUD][away <= 1] == 1).all()
     assert (rimmed[Mask.CLOUD][away == 2] == UNKNOWN).all()
     assert (rimmed[Mask.CLOUD][away > 2] == 0).all()
-    assert (rimmed[Mask.CLOUD_SHADOW][away <= 1] == 0).all()
-    assert (rimmed[Mask.CLOUD_SHADOW][shadow & (away > 1)] == 1).all()
+    shadows = rimmed[Mask.CLOUD_SHADOW]
+    assert (shadows[(away <= 1) & lit] == 0).all()
+    assert (shadows[shadow & (away > 1) & lit] == 1).all()
     beside = ndimage.distance_transform_cdt(~shadow, metric="chessboard")
-    assert (rimmed[Mask.CLOUD_SHADOW][(beside == 1) & (away > 1)] == UNKNOWN).all()
-    assert (rimmed[Mask.CLOUD_SHADOW][(beside > 1) & (away > 1)] == 0).all()
+    assert (shadows[(beside == 1) & (away > 1)] == UNKNOWN).all()
+    assert (shadows[(beside > 1) & (away > 1) & lit] == 0).all()
 
 
 def test_a_basin_gives_the_same_chips_again_and_another_basin_others():

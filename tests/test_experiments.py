@@ -14,17 +14,19 @@ from PIL import Image
 
 from models.chips import UNKNOWN, Chip, ChipFolder, ChipWriter
 from models.masker import load_masker
-from models.scores import NAMES
+from models.scores import NAMES, Confusion
 from ssc.bands import CODES, RESPONSES, SIX, Band, Level, Product, Response, Sensor
 from ssc.errors import InputError
 from ssc.masks import Mask
-from tasks.experiments.sensor_chips import Basins, of_product
+from tasks.experiments.sensor_chips import Basins, of_product, views_of
 from tasks.experiments.sensor_exams import SHARED, kind_of, real_exams, sensor_exams, some
 from tasks.experiments.sensor_figures import draw_leave_one_out, draw_subsets, draw_windows
 from tasks.experiments.sensor_plan import Plan, length
 from tasks.experiments.sensor_scores import (
     CELLS,
     Notes,
+    f1_there,
+    mean_f1,
     random_subsets,
     score_table,
     windows_by_cover,
@@ -309,10 +311,12 @@ def test_a_view_shows_the_chips_of_one_sensor_and_copies_no_pixels(folder, tmp_p
     assert len(ChipFolder(folder).split("train")) == 2  # what is behind it is as it was
 
 
-def test_a_sensor_without_chips_for_training_is_refused(folder, tmp_path):
-    view = of_product(folder, Product.L30, tmp_path / "l30")
+def test_a_folder_of_one_sensor_alone_serves_that_sensor(folder, tmp_path):
+    only_l30 = of_product(folder, Product.L30, tmp_path / "l30")
+    both = [views_of([folder, only_l30], product, tmp_path / "views") for product in (Product.S30, Product.L30)]
+    assert [[Path(view).name for view in views] for views in both] == [["S30-0"], ["L30-0", "L30-1"]]
     with pytest.raises(InputError, match="no S30 chips of the split train"):
-        of_product(view, Product.S30, tmp_path / "s30")
+        views_of([only_l30], Product.S30, tmp_path / "others")
 
 
 def test_tests_give_each_sensor_its_own_bands_and_descriptors(folder):
@@ -351,6 +355,14 @@ def test_real_river_chips_for_tests_are_those_kept_for_tests(shared):
     assert all(number % 5 == 1 for number in numbers)
     assert all(not chip.simulated and (chip.labels[Mask.WATER] != UNKNOWN).any() for chip in seven.chips)
     assert all(np.isfinite(chip.reflectance[0]).any() for chip in seven.chips)  # coastal
+
+
+def test_a_mask_that_is_nowhere_has_no_f1_in_a_sweep():
+    counts = np.array([[6, 2, 2, 0], [0, 3, 0, 7], [1, 0, 1, 8], [0, 0, 0, 10], [0, 0, 5, 5]])
+    found = Confusion(counts=counts)
+    assert f1_there(found) == pytest.approx([0.75, np.nan, 2 / 3, np.nan, 0.0], nan_ok=True)
+    assert mean_f1(found) == pytest.approx((0.75 + 2 / 3 + 0) / 3)
+    assert np.isnan(mean_f1(Confusion(counts=counts[[1, 3]])))
 
 
 def test_subsets_are_different_of_each_size_and_in_the_order_of_the_bands():

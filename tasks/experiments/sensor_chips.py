@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,6 +84,26 @@ def make_chips(folder: Path, basins: Basins, report: Report, processes: int | No
     return folder
 
 
+def views_of(folders: Sequence[Path], product: Product, out: Path) -> tuple[str, ...]:
+    """The chips of one sensor alone: a view of each folder that holds any.
+
+    Args:
+        folders: Of chips.
+        product: Whose chips.
+        out: Folder for the views.
+
+    Raises:
+        InputError: No such chips for training, or none for validation.
+    """
+    views = [of_product(folder, product, out / f"{product}-{number}") for number, folder in enumerate(folders)]
+    found = Counter(split for view in views for split in ChipFolder(view).index["split"])
+    for split in ("train", "val"):
+        if not found[split]:
+            names = " ".join(map(str, folders))
+            raise InputError(f"{names}: no {product} chips of the split {split}, wanted at least one")
+    return tuple(str(view) for view in views if not (ChipFolder(view).index["split"] == ASIDE).all())
+
+
 def of_product(folder: Path, product: Product, view: Path) -> Path:
     """The chips of one sensor as a folder of their own: the index says which, the arrays are links.
 
@@ -90,16 +111,10 @@ def of_product(folder: Path, product: Product, view: Path) -> Path:
         folder: Of chips.
         product: Whose chips.
         view: New folder, or one from before, which is made anew.
-
-    Raises:
-        InputError: No such chips for training, or none for validation.
     """
     source = ChipFolder(folder)
     others = (source.index["product"] != product.value).to_numpy()
     index = source.index.assign(split=source.index["split"].mask(others, ASIDE))
-    for split in ("train", "val"):
-        if not (index["split"] == split).any():
-            raise InputError(f"{folder}: no {product.value} chips of the split {split}, wanted at least one")
     shutil.rmtree(view, ignore_errors=True)
     view.mkdir(parents=True)
     for array in source.folder.glob("*.npy"):

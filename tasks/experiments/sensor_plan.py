@@ -38,7 +38,7 @@ class Plan:
     detail: int = 16
     sensing: Sensing = field(default_factory=Sensing)
     """Random sensors in training."""
-    steps: int = 1300
+    steps: int = 1200
     """Of the optimiser, in each training; rounded to whole epochs."""
     epochs: int = 10
     """Each ends with a validation. More, and shorter ones, where the chips of one sensor are few."""
@@ -55,7 +55,7 @@ class Plan:
     """Random subsets of each number of bands."""
     fewest: int = 3
     """Bands in a subset."""
-    sweep_chips: int = 160
+    sweep_chips: int = 96
     """Test chips of each sensor that are shown again and again, with fewer bands."""
     resamples: int = 1000
     """Of scenes, for the intervals."""

@@ -233,7 +233,7 @@ def subset_scores(
     for done, (judge, subset, random) in enumerate(asked):
         found = confusion_of(judge, replace(exam, bands=subset))
         facts = {"tested_on": exam.name, "trained_on": judge.name, "bands": len(subset), "subset": " ".join(subset)}
-        scores = {**dict(zip(NAMES, found.f1, strict=True)), "mean_f1": mean_f1(found)}
+        scores = {**dict(zip(NAMES, f1_there(found), strict=True)), "mean_f1": mean_f1(found)}
         rows.append({**facts, "random": random, "chips": len(exam.chips), **scores})
         tell(done + 1, len(asked))
     return pd.DataFrame(rows)
@@ -261,11 +261,11 @@ def leave_one_out(judges: Sequence[Judge], exam: Exam, tell: Tell) -> pd.DataFra
         tested_on, trained_on, missing, chips, mask, f1, drop.
     """
     asked = [(judge, band) for judge in judges if judge.any_bands for band in exam.bands]
-    full = {judge.name: confusion_of(judge, exam).f1 for judge in judges if judge.any_bands}
+    full = {judge.name: f1_there(confusion_of(judge, exam)) for judge in judges if judge.any_bands}
     rows: list[dict[str, Any]] = []
     for done, (judge, missing) in enumerate(asked):
         left = tuple(band for band in exam.bands if band is not missing)
-        f1 = confusion_of(judge, replace(exam, bands=left)).f1
+        f1 = f1_there(confusion_of(judge, replace(exam, bands=left)))
         facts = {"tested_on": exam.name, "trained_on": judge.name, "missing": missing.value, "chips": len(exam.chips)}
         for name, found, whole in zip(NAMES, f1, full[judge.name], strict=True):
             rows.append({**facts, "mask": name, "f1": found, "drop": whole - found})
@@ -273,10 +273,15 @@ def leave_one_out(judges: Sequence[Judge], exam: Exam, tell: Tell) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
+def f1_there(confusion: Confusion) -> NDArray[np.float64]:
+    """F1 of the masks that are there; NaN for others, of which only false alarms are known."""
+    return np.where(confusion.support > 0, confusion.f1, np.nan)
+
+
 def mean_f1(confusion: Confusion) -> float:
     """Mean over the masks that are there at all; NaN if none is."""
-    there = confusion.support > 0
-    return float(confusion.f1[there].mean()) if there.any() else float("nan")
+    found = f1_there(confusion)[confusion.support > 0]
+    return float(found.mean()) if found.size else float("nan")
 
 
 def confusion_of(judge: Judge, exam: Exam) -> Confusion:

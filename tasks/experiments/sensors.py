@@ -32,7 +32,7 @@ from models.windows_scores import SIZE
 from ssc.bands import Product
 from tasks.experiments import sensor_figures as figures
 from tasks.experiments import sensor_scores as scoring
-from tasks.experiments.sensor_chips import Report, make_chips, of_product
+from tasks.experiments.sensor_chips import Report, make_chips, views_of
 from tasks.experiments.sensor_exams import TM_LIKE, Exam, kind_of, real_exams, sensor_exams, some
 from tasks.experiments.sensor_plan import BOTH, Plan, Training, Views, settings_of, trainings
 from tasks.experiments.sensor_tables import markdown, write_csv, write_json, write_text
@@ -62,7 +62,7 @@ def run(plan: Plan, out: Path, *, command: str, report: Report) -> dict[str, Any
     """
     seconds = _Seconds()
     folders, tests = _chips(plan, out, report)
-    views = {product: _views(folders, product, out) for product in Product}
+    views = {product: views_of(folders, product, out / "views") for product in Product}
     exams, kind = sensor_exams(tests, plan.seed), kind_of(tests)
     seconds.lap("chips")
     judges = [_trained(plan, training, views, out, command, report) for training in trainings(plan)]
@@ -77,7 +77,7 @@ def run(plan: Plan, out: Path, *, command: str, report: Report) -> dict[str, Any
         "data": kind,
         "command": command,
         "seed": plan.seed,
-        "plan": json.loads(json.dumps(asdict(plan))),
+        "plan": _plain(plan),
         "chips": {product.value: _split_counts(views[product]) for product in Product},
         "trainings": {judge.name: _facts_of(judge, out) for judge in judges},
         "tests": {exam.name: {"chips": len(exam.chips), "bands": list(exam.bands)} for exam in exams},
@@ -103,12 +103,6 @@ def _chips(plan: Plan, out: Path, report: Report) -> tuple[list[Path], list[Chip
         only = replace(plan.basins, train=0, val=0)
         tests = [ChipFolder(make_chips(out / "chips_test", only, report, plan.processes))]
     return folders, tests
-
-
-def _views(folders: Sequence[Path], product: Product, out: Path) -> tuple[str, ...]:
-    """The chips of one sensor, a folder each."""
-    places = (out / "views" / f"{product.value}-{number}" for number in range(len(folders)))
-    return tuple(str(of_product(folder, product, place)) for folder, place in zip(folders, places, strict=True))
 
 
 # Training
@@ -248,6 +242,17 @@ def _facts_of(judge: scoring.Judge, out: Path) -> dict[str, Any]:
         "best_epoch": int(judge.card.training["best_epoch"]) + 1,
         "training_seconds": round(float(log["seconds"].sum()), 1),
     }
+
+
+def _plain(plan: Plan) -> dict[str, Any]:
+    """Plain values for JSON; of folders the last part, for the whole may name a user."""
+    rivers = plan.river_chips
+    named = replace(
+        plan,
+        chips=tuple(Path(folder).name for folder in plan.chips),
+        river_chips=None if rivers is None else Path(rivers).name,
+    )
+    return json.loads(json.dumps(asdict(named)))
 
 
 def _versions() -> dict[str, str]:

@@ -36,7 +36,6 @@ ANGLE_STEP: Final = 16
 HIGHEST_ANGLE: Final = 36_000
 """Largest digital number of an angle, 360 degrees; the fill is 40000."""
 
-_NEEDED: Final = (*SIX, Layer.FMASK)
 _STRIP: Final = 128
 """Rows scaled at a time, so that a strip stays in the processor's cache."""
 
@@ -47,14 +46,15 @@ class HlsReader:
     granule: Granule
     facts: TileFacts
 
-    def __init__(self, granule: Granule, threads: int) -> None:
-        """Open Fmask and the six bands; see `open_granule`."""
+    def __init__(self, granule: Granule, threads: int, bands: tuple[Band, ...] = SIX) -> None:
+        """Open Fmask and some bands, at least one; see `open_granule`."""
         self.granule = granule
+        self._needed: tuple[Band | Layer, ...] = (*bands, Layer.FMASK)
         self._cogs: dict[Band | Layer, Cog] = {}
         with ExitStack() as opening:
             opening.callback(self._close_files)
             self._pool = opening.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="hls"))
-            self._open(_NEEDED)
+            self._open(self._needed)
             self.facts = self._read_facts()
             self._resources = opening.pop_all()
 
@@ -146,7 +146,8 @@ class HlsReader:
             to_reflectance(out)
 
     def _read_facts(self) -> TileFacts:
-        tags = ChainMap(*(dict(self._cogs[layer].tags()) for layer in _NEEDED))  # the first file that has a tag tells
+        # the first file that has a tag tells
+        tags = ChainMap(*(dict(self._cogs[layer].tags()) for layer in self._needed))
         return TileFacts(
             geobox=self._first.geobox(),
             block=self._first.block,
@@ -199,22 +200,23 @@ class HlsReader:
     @property
     def _first(self) -> Cog:
         """The file whose grid the others must share."""
-        return self._cogs[SIX[0]]
+        return self._cogs[self._needed[0]]
 
 
-def open_granule(granule: Granule, *, threads: int = 4) -> HlsReader:
+def open_granule(granule: Granule, *, threads: int = 4, bands: tuple[Band, ...] = SIX) -> HlsReader:
     """Open the files of a granule and read their headers.
 
     Args:
-        granule: With hrefs of the six bands and Fmask at least: local paths, https:// or s3://.
+        granule: With hrefs of `bands` and Fmask at least: local paths, https:// or s3://.
         threads: Files opened or read at a time.
+        bands: Whose headers are read at once; other bands can be read too, if their files are there.
 
     Raises:
         DataError: A file is missing, broken or not what it claims; GridError: the files do not share a grid.
         AccessError: A server refuses us.
         TransientError: A server, or the way to it, is in trouble.
     """
-    return HlsReader(granule, threads)
+    return HlsReader(granule, threads, bands)
 
 
 def grid_of(granule: Granule) -> GeoBox:

@@ -17,8 +17,9 @@ from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 from odc.geo.geobox import GeoBox
 
+from models.cardfields import LEAST_BANDS
 from models.chips import UNKNOWN, Chip
-from ssc.bands import SIX, Band, Product
+from ssc.bands import CODES, SIX, Band, Product
 from ssc.errors import InputError
 from ssc.granules import Granule, parse
 from ssc.legacy import maskers
@@ -46,7 +47,7 @@ class Neural(Protocol):
 
     @property
     def card(self) -> Any:
-        """With `tasks`, the masks the network knows, and `bands`, those it needs."""
+        """With `tasks`, the masks the network knows, `bands`, those it needs or knows, and `takes_any_bands`."""
         ...
 
 
@@ -87,15 +88,34 @@ def legacy(name: str) -> ChipMasker:
 
 
 def neural(masker: Neural) -> ChipMasker:
-    """A neural masker with the thresholds of its card; chips that lack one of its bands it does not judge."""
-    needed = set(masker.card.bands)
+    """A neural masker with the thresholds of its card; chips that lack one of its bands it does not judge.
+
+    One that takes any bands judges by all that a chip has of those it knows, if they are `LEAST_BANDS` or more.
+    """
+    known, takes_any = set(masker.card.bands), masker.card.takes_any_bands
 
     def answer(chip: Chip) -> Probabilities | None:
-        if not needed <= set(chip.bands):
+        own = own_bands(chip) if takes_any else chip.bands
+        count = len(known & set(own))
+        if count < (LEAST_BANDS if takes_any else len(known)):
             return None
-        return masker(chip.reflectance, bands=chip.bands, product=chip.product)
+        return masker(layers(chip, own), bands=own, product=chip.product)
 
     return ChipMasker(answer=answer, tasks=tuple(masker.card.tasks), thresholds=masker.thresholds)
+
+
+def own_bands(chip: Chip) -> tuple[Band, ...]:
+    """The bands that the chip's satellite has, and that hold a number somewhere: folders may know more."""
+    has = CODES[chip.product]
+    layers_by_band = zip(chip.bands, chip.reflectance, strict=True)
+    return tuple(band for band, layer in layers_by_band if band in has and np.isfinite(layer).any())
+
+
+def layers(chip: Chip, bands: Sequence[Band]) -> NDArray[np.float32]:
+    """(B, H, W) reflectance of a chip in some of its bands."""
+    if tuple(bands) == chip.bands:
+        return chip.reflectance
+    return chip.reflectance[[chip.bands.index(band) for band in bands]]
 
 
 def as_chip_masker(masker: Callable[[Chip], Probabilities | None]) -> ChipMasker:
@@ -112,19 +132,21 @@ def found_at(probability: Probabilities, thresholds: ArrayLike) -> NDArray[np.bo
 
 
 def observation_of(chip: Chip) -> Observation:
-    """A chip as the observation of a granule. Place, time and angles are made up: only an elevation model needs them.
+    """A chip as the observation of a granule, in those of the six bands that it has.
 
-    A chip without Fmask gets one that says nothing, so ask only maskers that do not read it.
+    Place, time and angles are made up: only an elevation model needs them. A chip without Fmask gets one that says
+    nothing, so ask only maskers that do not read it.
     """
     height, width = chip.reflectance.shape[1:]
     fmask = np.zeros((height, width), np.uint8) if chip.fmask is None else chip.fmask
     granule, facts = _nowhere(chip.product)
+    bands = tuple(band for band in SIX if band in chip.bands)  # what else a folder holds may be NaN on this satellite
     return Observation(
         granule=granule,
         facts=replace(facts, geobox=facts.geobox[:height, :width]),
         window=Window.whole((height, width)),
-        bands=chip.bands,
-        reflectance=chip.reflectance,
+        bands=bands,
+        reflectance=layers(chip, bands),
         fmask=fmask,
     )
 

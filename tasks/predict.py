@@ -22,7 +22,7 @@ from ssc.clear import ClearWaterRule, usable
 from ssc.drafts import drafted
 from ssc.errors import InputError
 from ssc.granules import Granule
-from ssc.masks import Mask, Masker, Masks
+from ssc.masks import Mask, Masker, Masks, clear_water
 from ssc.observation import Observation
 from ssc.provenance import code_version
 from ssc.rasters import open_granule
@@ -56,7 +56,7 @@ def predict_granule(
     and `<granule>.json` a STAC item of them all. Files take their places whole, the item last.
 
     Args:
-        granule: With hrefs of the six bands, of those that the masker is to read, and of Fmask.
+        granule: With hrefs of the bands that the masker is to read, and of Fmask; for a picture also of the visible.
         out: Folder; made when it is not there.
         masker: From `tasks.maskers.open_masker`.
         probabilities: Whether to write those too.
@@ -115,8 +115,8 @@ def _to_read(masker: Masker, product: Product) -> tuple[Band, ...]:
 
 def _read(granule: Granule, bands: tuple[Band, ...], *, also: tuple[Band, ...]) -> tuple[Observation, Observation]:
     """The granule in some bands, and in those and others; the pixels are the same, not copies."""
-    further = tuple(band for band in also if band not in bands)
-    with open_granule(granule) as reader:
+    further = tuple(band for band in also if band not in bands and band in granule.hrefs)
+    with open_granule(granule, bands=bands) as reader:
         whole = reader.read((*bands, *further))
     return replace(whole, bands=bands, reflectance=whole.reflectance[: len(bands)]), whole
 
@@ -184,8 +184,9 @@ def _write(
 
 
 def _picture(observation: Observation, masks: Masks, reaches: Reaches | None) -> bytes:
-    """What is clear is so by all six bands, whichever the masks come from."""
-    clear = usable(observation, masks, ClearWaterRule()).clear
+    """What is clear is so by all six bands where there are six, whichever the masks come from."""
+    has_six = set(SIX) <= set(observation.bands)
+    clear = usable(observation, masks, ClearWaterRule()).clear if has_six else clear_water(masks)
     lines = [] if reaches is None else centrelines(observation, reaches)
     colour = np.stack([observation.band(band) for band in (Band.RED, Band.GREEN, Band.BLUE)])
     return draw(colour, masks, clear, lines, form="PNG")

@@ -377,6 +377,21 @@ def test_a_granule_without_an_asked_band_is_set_aside_and_the_others_are_done(s3
     assert (code, list(facts["written"]), list(facts["set_aside"])) == (3, [s30.name], [l30.name])
 
 
+def test_a_granule_that_came_without_swir_is_judged_by_the_rest(s30, card_path, predict, tmp_path):
+    bare, asked = tmp_path / "bare" / s30.name, ("--masker", card_path, "--bands", "blue,green,red,nir")
+    shutil.copytree(s30, bare, ignore=shutil.ignore_patterns("*.B11.tif", "*.B12.tif"))
+    for granule, out in ((s30, "whole"), (bare, "less")):
+        code, facts, err = predict(granule, *asked, "--out", tmp_path / out)
+        assert code == 0, err
+        assert facts["bands_used"] == {s30.name: [*VISIBLE]}
+    masks = [tmp_path / out / f"{s30.name}.masks.tif" for out in ("whole", "less")]
+    with rasterio.open(masks[0]) as whole, rasterio.open(masks[1]) as less:
+        np.testing.assert_array_equal(whole.read(1), less.read(1))
+    code, facts, _ = predict(bare, "--masker", card_path, "--out", tmp_path / "six")
+    assert code == 3
+    assert f"no swir1 in {s30.name}" in facts["set_aside"][s30.name]
+
+
 @pytest.mark.parametrize(
     ("masker", "asked", "said"),
     [

@@ -141,6 +141,7 @@ def test_a_network_is_asked_with_its_bands_and_product():
         class card:  # noqa: N801  # stands for an attribute
             tasks = (Mask.WATER, Mask.CLOUD)
             bands = (Band.BLUE, Band.NIR)
+            takes_any_bands = False
 
         def __call__(self, reflectance, *, bands, product):
             assert (tuple(bands), product) == (SIX, Product.S30)
@@ -153,6 +154,39 @@ def test_a_network_is_asked_with_its_bands_and_product():
     assert masker(flat_chip(bands=(Band.RED,), reflectance=np.full((1, 4, 4), 0.1, np.float32))) is None
     expected = [True, bool(np.float32(0.02) * 10 > np.float32(0.2)), False, False, False]
     assert found_at(answer, masker.thresholds)[:, 0, 0].tolist() == expected
+
+
+def test_a_network_for_any_bands_is_asked_by_those_that_hold_something():
+    class Network:
+        thresholds = np.full(5, 0.5, np.float32)
+
+        class card:  # noqa: N801  # stands for an attribute
+            tasks = tuple(Mask)
+            bands = tuple(Band)
+            takes_any_bands = True
+
+        def __call__(self, reflectance, *, bands, product):
+            seen.append((bands, reflectance[:, 0, 0].tolist()))
+            return np.repeat(reflectance[:1], 5, axis=0)
+
+    seen = []
+    bands = (Band.RED, Band.RED_EDGE1, Band.BLUE, Band.CIRRUS, Band.NIR)
+    light = np.arange(5, dtype=np.float32)[:, None, None].repeat(4, axis=1).repeat(4, axis=2) / 10
+    light[3] = np.nan
+    masker = neural(Network())
+    chip = flat_chip(bands=bands, reflectance=light, product=Product.L30)  # Landsat has no red edge
+    assert masker(chip) is not None
+    assert seen == [((Band.RED, Band.BLUE, Band.NIR), pytest.approx([0, 0.2, 0.4]))]
+    light[4] = np.nan
+    assert masker(chip) is None
+
+
+def test_rules_see_the_six_bands_of_a_chip_that_has_more():
+    light = np.full((len(Band), 4, 4), 0.1, np.float32)
+    light[list(Band).index(Band.GREEN)] = 0.2
+    light[list(Band).index(Band.RED_EDGE1)] = np.nan
+    answer = legacy("mndwi")(flat_chip(bands=tuple(Band), reflectance=light, product=Product.L30))
+    assert (answer[Mask.WATER] == 1).all()
 
 
 # Turbid water

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from models.cards import read_card
 from models.chips import UNKNOWN, Chip, ChipFolder, ChipWriter
 from models.masker import load_masker
 from models.scores import NAMES, Confusion
@@ -27,13 +28,14 @@ from tasks.experiments.sensor_scores import (
     Notes,
     f1_there,
     mean_f1,
+    open_judge,
     random_subsets,
     score_table,
     windows_by_cover,
     windows_differences,
 )
 from tasks.experiments.sensor_tables import markdown
-from tasks.experiments.sensors import run
+from tasks.experiments.sensors import _on_real_water, run
 from tasks.experiments.tm_like import CEILINGS, GAINS, NOISE, TmLike, broad_bands, quantised, shares, tm_like
 
 S30 = tuple(CODES[Product.S30])
@@ -528,6 +530,20 @@ def test_a_folder_with_another_experiment_is_refused(finished):
         run(replace(TINY, basins=Basins(first=3)), finished, command="", report=print)
     with pytest.raises(InputError, match="began with lr"):
         run(replace(TINY, lr=0.1), finished, command="", report=lambda *_: None)
+
+
+def test_real_water_is_told_apart_from_simulated(finished, shared, tmp_path):
+    folder = finished / "runs" / "trained-on-both"
+    card, weights = read_card(folder / "trained-on-both.json")
+    judge = open_judge("both", card, weights, "cpu")
+    plan = replace(TINY, river_chips=str(shared / "data" / "hls_l30_river_chips"))
+    table = _on_real_water(plan, tmp_path, [judge], lambda *_: None)
+    assert table["mask"].tolist() == ["water", "water"]
+    assert table["tested_on"].tolist() == ["river chips, seven bands", "river chips, six bands"]
+    assert (table["support"] > 100_000).all()
+    assert (pd.read_csv(tmp_path / "river_chips.csv")["data"] == "real").all()
+    text = markdown(pd.read_csv(finished / "sensors.csv"), kind="simulated", about=[], real=table)
+    assert "## Water on real HLS L30 river chips kept for tests (real, noisy labels)" in text
 
 
 def test_the_networks_are_maskers(finished):

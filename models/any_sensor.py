@@ -19,10 +19,10 @@ from typing import Final
 
 from torch import Tensor, nn
 
+from models.bandtable import BandTable, table_of
 from models.cardfields import LEAST_BANDS
 from models.devices import PlacedNetwork
 from models.multitask import MultiTaskNet, bake
-from models.spectral import BandTable, table_of
 from ssc.bands import RESPONSES, Band, Product, Response, Sensor, responses
 from ssc.errors import BandError
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from ssc.bands import Band, responses
 
 Reflectance = NDArray[np.float32]

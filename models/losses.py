@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 the name all of torch uses
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 
 Loss = Callable[..., Tensor]
 """(logits, labels, *, positive_weight, total) to (T,) float32: one loss per task."""

@@ -24,9 +24,10 @@ from typing import Any, Self
 import torch.nn.functional as F  # noqa: N812 - the name everyone knows it by
 from torch import Tensor, nn
 
+from models.bandtable import BandTable, table_of, without_empty
 from models.encoders import build_encoder
 from models.scaling import PhysicalScaling
-from models.spectral import BandTable, SpectralScaling, table_of, without_empty
+from models.spectral import SpectralScaling
 from models.stems import StemKind, put_stems, see, stems_of, tables_of
 from ssc.bands import SIX, Band, Response
 from ssc.errors import InputError

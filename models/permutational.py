@@ -28,7 +28,8 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.spectral import STANDARD, BandTable, without_empty
+from models.bandtable import BandTable, without_empty
+from models.spectral import STANDARD
 from ssc.errors import InputError
 
 DESCRIPTORS: Final = 2

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.bandtable import BandTable, table_of
 from models.chips import ChipFolder
 from models.packing import FILL, SCALE, UNKNOWN
-from models.spectral import BandTable, table_of
 from ssc.bands import CODES, SIX, Band, Product, Response, responses
 from ssc.errors import InputError
 from ssc.masks import Mask
@@ -61,7 +61,7 @@ class ChipPool:
         """Open the folders.
 
         Args:
-            folders: Written by `models.chips.ChipWriter`.
+            folders: Written by `models.chip_writer.ChipWriter`.
             split: "train", "val" or "test".
             bands: That the network takes, in its order.
             tasks: That the network judges, in its order.

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from ssc.errors import InputError
 from ssc.masks import Mask
 

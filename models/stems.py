@@ -14,7 +14,8 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from models.spectral import BandTable, SpectralStem, table_of
+from models.bandtable import BandTable, table_of
+from models.spectral import SpectralStem
 from ssc.bands import RESPONSES, SENSOR_OF, SIX, Band, Sensor, responses
 from ssc.errors import InputError
 

@@ -27,7 +27,7 @@ class TrainSettings:
     """All that decides a training run."""
 
     chips: tuple[str, ...]
-    """Folders written by `models.chips.ChipWriter`."""
+    """Folders written by `models.chip_writer.ChipWriter`."""
     out: str
     """Folder for weights, state and logs."""
     network: NetworkConfig = field(default_factory=NetworkConfig)

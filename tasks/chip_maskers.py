@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from odc.geo.geobox import GeoBox
 
 from models.cardfields import LEAST_BANDS
-from models.chips import UNKNOWN, Chip
+from models.chips import Chip
+from models.packing import UNKNOWN
 from ssc.bands import CODES, SIX, Band, Product
 from ssc.errors import InputError
 from ssc.granules import Granule, parse

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.chips import UNKNOWN, Chip
+from models.chips import Chip
+from models.packing import UNKNOWN
 from models.scores import NAMES, Confusion, Tally, count, count_clear_water, intervals
 from ssc.masks import Mask
 from tasks.chip_maskers import ChipMasker, Probabilities, found_at, judged

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from models.chips import UNKNOWN, Chip
+from models.chips import Chip
+from models.packing import UNKNOWN
 from ssc.bands import Band
 from ssc.drafts import drafted
 from ssc.masks import Mask

@@ -17,11 +17,11 @@ import torch
 
 from flows.cli import main
 from models.any_sensor import KEPT, AnySensor
+from models.bandtable import table_of
 from models.cards import load_weights, read_card
 from models.devices import BF16_TOLERANCE, PlacedNetwork
 from models.masker import load_masker
 from models.multitask import NetworkConfig, build_network
-from models.spectral import table_of
 from ssc.bands import CODES, SIX, Band, Product, Sensor, responses
 from ssc.errors import BandError, InputError
 from ssc.granules import find

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.augment import MICROMETRES, Augment, augment, generator, window
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from scenes import scene
 from ssc.bands import SIX, Band
 

@@ -11,7 +11,9 @@ import pytest
 import rasterio
 from PIL import Image
 
-from models.chips import UNKNOWN, ChipFolder, ChipWriter
+from models.chip_writer import ChipWriter
+from models.chips import ChipFolder
+from models.packing import UNKNOWN
 from ssc.bands import SIX, Product
 from ssc.errors import DataError, InputError
 from ssc.masks import Mask

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.chips import Chip, ChipFolder, ChipWriter, split_of
+from models.chip_writer import ChipWriter
+from models.chips import Chip, ChipFolder, split_of
 from models.packing import UNKNOWN, pack_labels, unpack_labels
 from ssc.bands import SIX, Band, Product
 from ssc.errors import DataError, InputError

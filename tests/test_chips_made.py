@@ -5,7 +5,8 @@ import pytest
 import rasterio
 from scipy import ndimage
 
-from models.chips import UNKNOWN, ChipFolder
+from models.chips import ChipFolder
+from models.packing import UNKNOWN
 from scenes import scene
 from ssc.bands import CODES, SIX, Band, Product
 from ssc.errors import DataError, InputError

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from models.chips import UNKNOWN, ChipFolder, ChipWriter, split_of
+from models.chip_writer import ChipWriter
+from models.chips import ChipFolder, split_of
+from models.packing import UNKNOWN
 from scenes import scene
 from ssc.bands import SIX, Band, Layer, Product
 from ssc.errors import InputError

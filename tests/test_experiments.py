@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 
 from models.cards import read_card
-from models.chips import UNKNOWN, Chip, ChipFolder, ChipWriter
+from models.chip_writer import ChipWriter
+from models.chips import Chip, ChipFolder
 from models.masker import load_masker
+from models.packing import UNKNOWN
 from models.scores import NAMES, Confusion
 from ssc.bands import CODES, RESPONSES, SIX, Band, Level, Product, Response, Sensor
 from ssc.errors import InputError

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.chips import UNKNOWN
 from models.losses import LOSSES, adaptive_maxpool, balanced, bce, dice, masked_maxpool, published_bce
+from models.packing import UNKNOWN
 
 TASKS = ("water_mask", "cloudshadow_mask", "cloud_mask", "snowice_mask", "sun_mask")
 

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from models.chips import UNKNOWN, Chip, ChipFolder, ChipWriter
+from models.chip_writer import ChipWriter
+from models.chips import Chip, ChipFolder
+from models.packing import UNKNOWN
 from models.scores import NAMES
 from scenes import scene
 from ssc.bands import SIX, Band, Product

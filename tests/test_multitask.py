@@ -11,8 +11,8 @@ import torch
 import torch.distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from models.bandtable import BandTable, table_of
 from models.multitask import MultiTaskNet, NetworkConfig, bake, build_network, warm_started
-from models.spectral import BandTable, table_of
 from models.stems import stems_of
 from ssc.bands import CODES, SIX, Band, Product, Sensor, responses
 from ssc.errors import InputError

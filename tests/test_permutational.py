@@ -9,8 +9,9 @@ import torch
 from timm.layers import Conv2dSame, StdConv2d
 from torch import nn
 
+from models.bandtable import BandTable, table_of
 from models.permutational import PermutationalStem, descriptors
-from models.spectral import STANDARD, BandTable, SpectralScaling, table_of
+from models.spectral import STANDARD, SpectralScaling
 from ssc.bands import SIX, Product, Response, responses
 from ssc.errors import InputError
 

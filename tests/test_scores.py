@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from models.published_scores import published_metrics, published_row, published_thresholds
 from models.scores import (
     BINS,

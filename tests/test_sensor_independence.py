@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.bandtable import BandTable, table_of, without_empty
 from models.multitask import NetworkConfig, build_network
 from models.permutational import PermutationalStem
 from models.scaling import CENTRE, KNEE, PhysicalScaling
-from models.spectral import BandTable, SpectralScaling, SpectralStem, table_of, without_empty
+from models.spectral import SpectralScaling, SpectralStem
 from ssc.bands import CODES, SIX, Band, Product, Response, Sensor, responses
 
 STEMS = {"spectral": SpectralStem, "permutational": PermutationalStem}

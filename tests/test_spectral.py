@@ -13,8 +13,9 @@ import torch
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
+from models.bandtable import BandTable, table_of, without_empty
 from models.scaling import PhysicalScaling
-from models.spectral import STANDARD, BandTable, SpectralScaling, SpectralStem, table_of, without_empty
+from models.spectral import STANDARD, SpectralScaling, SpectralStem
 from ssc.bands import CODES, SIX, Band, Product, Response, Sensor, responses
 from ssc.errors import InputError
 

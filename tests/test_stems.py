@@ -10,10 +10,11 @@ from timm.layers import StdConv2d
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
+from models.bandtable import table_of
 from models.encoders import build_encoder
 from models.multitask import NetworkConfig, build_network
 from models.scaling import PhysicalScaling
-from models.spectral import SpectralScaling, table_of
+from models.spectral import SpectralScaling
 from models.stems import StemKind, put_stems, see, stems_of, tables_of
 from models.transplant import rewire
 from models.trunks import PatchEmbed

@@ -9,16 +9,18 @@ import torch
 from numpy.testing import assert_allclose
 
 from models.augment import Augment
+from models.bandtable import table_of
 from models.beginning import OTHER_BANDS, network_of, pool_of
 from models.cards import load_weights, read_card
 from models.checkpoint import load_state, save_state
-from models.chips import UNKNOWN, Chip, ChipFolder, ChipWriter
+from models.chip_writer import ChipWriter
+from models.chips import Chip, ChipFolder
 from models.finish import finish
 from models.multitask import NetworkConfig, build_network
+from models.packing import UNKNOWN
 from models.pool import ChipPool, collate, whole_chips
 from models.recipe import Sensing
 from models.sampler import Plan, TrainChips, balanced
-from models.spectral import table_of
 from models.train import train
 from ssc.bands import CODES, RESPONSES, SENSOR_OF, SIX, Band, Product, responses
 from ssc.errors import InputError

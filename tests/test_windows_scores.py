@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from models.windows_scores import EDGES, METRICS, by_cover, paired_differences, window_scores
 from ssc.errors import InputError
 from ssc.masks import Mask

@@ -10,7 +10,9 @@ import os
 
 import numpy as np
 
-from models.chips import UNKNOWN, Chip, ChipWriter
+from models.chip_writer import ChipWriter
+from models.chips import Chip
+from models.packing import UNKNOWN
 from ssc.bands import SIX, Product
 
 

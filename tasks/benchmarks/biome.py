@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 import rasterio
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from ssc.bands import Product
 from ssc.errors import DataError
 from ssc.gdal import FAILURES

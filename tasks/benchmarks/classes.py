@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from ssc.errors import DataError
 from ssc.masks import Mask
 

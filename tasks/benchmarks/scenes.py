@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.chips import SPLITS, UNKNOWN, Chip
+from models.chips import SPLITS, Chip
+from models.packing import UNKNOWN
 from ssc.bands import SIX, Band, Product
 from ssc.errors import DataError, InputError
 from ssc.observation import Window

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from ssc.bands import Product
 from ssc.errors import DataError
 from ssc.observation import Window

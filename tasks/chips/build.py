@@ -12,7 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
-from models.chips import Chip, ChipWriter
+from models.chip_writer import ChipWriter
+from models.chips import Chip
 from ssc.bands import SIX, Band
 from ssc.errors import DataError, InputError
 from ssc.granules import find

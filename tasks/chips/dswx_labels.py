@@ -33,7 +33,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from ssc.errors import DataError
 from ssc.legacy import fmask as bits
 from ssc.legacy.dswx_layers import AEROSOL_BIT, CLOUD_BIT, FILL, OCEAN, SHADOW_BIT, SNOW_BIT

@@ -18,7 +18,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.chips import UNKNOWN, Chip, ChipWriter, split_of
+from models.chip_writer import ChipWriter
+from models.chips import Chip, split_of
+from models.packing import UNKNOWN
 from ssc.bands import SIX
 from ssc.errors import DataError, InputError
 from ssc.granules import Granule

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.chips import SPLITS, UNKNOWN, Chip
+from models.chips import SPLITS, Chip
+from models.packing import UNKNOWN
 from ssc.bands import SIX, Band
 from ssc.errors import DataError, InputError
 from ssc.legacy.dswx_layers import cloud

@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from models.chips import UNKNOWN
+from models.packing import UNKNOWN
 from ssc.bands import SIX, Product
 from ssc.errors import DataError, InputError
 from ssc.legacy.fmask import FILL

@@ -16,7 +16,8 @@ from typing import Final
 
 import pandas as pd
 
-from models.chips import Chip, ChipFolder, ChipWriter
+from models.chip_writer import ChipWriter
+from models.chips import Chip, ChipFolder
 from ssc.bands import Band, Product
 from ssc.drafts import drafted
 from ssc.errors import InputError

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.bootstrap import intervals
 from models.chips import Chip
 from models.packing import UNKNOWN
-from models.scores import NAMES, Confusion, Tally, count, count_clear_water, intervals
+from models.scores import NAMES, Confusion, Tally, count, count_clear_water
 from ssc.masks import Mask
 from tasks.chip_maskers import ChipMasker, Probabilities, found_at, judged
 from tasks.turbid_loss import count_losses

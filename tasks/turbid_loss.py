@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.bootstrap import percentiles, resample
 from models.chips import Chip
-from models.scores import percentiles, resample
 from ssc.bands import Band
 from ssc.masks import Mask
 

@@ -10,22 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from models.bootstrap import bootstrap, percentiles, resample
 from models.packing import UNKNOWN
 from models.published_scores import published_metrics, published_row, published_thresholds
-from models.scores import (
-    BINS,
-    METRICS,
-    NAMES,
-    Confusion,
-    Tally,
-    best_thresholds,
-    bootstrap,
-    count,
-    count_clear_water,
-    percentiles,
-    resample,
-    scores,
-)
+from models.scores import BINS, METRICS, NAMES, Confusion, Tally, best_thresholds, count, count_clear_water, scores
 from ssc.errors import InputError
 from ssc.masks import Mask
 

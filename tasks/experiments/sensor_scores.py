@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 
 from models.bandtable import table_of
+from models.bootstrap import intervals
 from models.calibrate import expected_calibration_error
 from models.cards import Card, load_weights
 from models.chips import Chip
 from models.multitask import MultiTaskNet, NetworkConfig, build_network
-from models.scores import NAMES, Confusion, Tally, count, intervals
+from models.scores import NAMES, Confusion, Tally, count
 from models.windows_scores import SIZE, by_cover, paired_differences, window_scores
 from ssc.bands import SIX, Band, Sensor, responses
 from ssc.masks import Mask

@@ -149,11 +149,9 @@ def nearest_discharge(estimates: pd.DataFrame, discharge: pd.DataFrame) -> pd.Da
     """
     wanted = _keyed(estimates, "estimates", ("reach_id", "time"))
     known = _keyed(discharge, "discharge", DISCHARGE_NAMES)
-    if not (known["q_m3_s"] >= 0).all():
-        count = int((~(known["q_m3_s"] >= 0)).sum())
-        raise InputError(
-            f"discharge negative or missing: found {count} of {len(known)} rows, wanted none (ssc.flux.sift)"
-        )
+    bad = ~known["q_m3_s"].between(0, np.inf, inclusive="left")
+    if bad.any():
+        raise InputError(f"discharge below 0 or missing: found {bad.sum()} of {len(known)} rows, wanted 0 m3/s or more")
     known = known.drop_duplicates(["reach_id", "time"]).sort_values("time", kind="stable", ignore_index=True)
     left = pd.DataFrame({"reach_id": wanted["reach_id"], "moment": wanted["time"], "row": np.arange(len(wanted))})
     left = left.sort_values("moment", kind="stable", ignore_index=True)

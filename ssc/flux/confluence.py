@@ -88,8 +88,9 @@ def read_consensus(path: str | Path, reach_id: int | None = None) -> Reading:
 def read_algorithm(path: str | Path, swot: str | Path) -> Reading:
     """Discharge of one algorithm for one reach (geoBAM's layout: group q, one variable a chain).
 
-    The file has no times: they are reach/time of the SWOT input file, whose passes it has in the same order. The
-    value is the median of the chains; how far they differ is no measure of error, so ln_q_sd stays NaN.
+    The file has no times: they are reach/time of the SWOT input file, whose passes it has in the same order (time_str
+    of that file may be "-999.0" throughout). The value is the median of the chains, missing if one is; how far they
+    differ is no measure of error, so ln_q_sd stays NaN.
 
     Args:
         path: `{reach}_{algorithm}.nc` with attribute reach_id and q/q1, q/q2 ...

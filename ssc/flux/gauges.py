@@ -78,7 +78,7 @@ def _numbers(text: pd.Series, factor: float) -> Floats:
 def _ln_sd(text: pd.Series, path: Path) -> Floats:
     """Standard deviation of ln Q of a lognormal with that relative standard deviation: sqrt(ln(1 + r^2))."""
     relative = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
-    relative[relative == FILL] = np.nan
+    relative = np.where(np.isfinite(relative) & (relative != FILL), relative, np.nan)
     if (relative < 0).any():
         raise DataError(f"relative error below 0 in {path}: found {np.nanmin(relative):g}, wanted 0.05 for 5 %")
     return np.sqrt(np.log1p(relative**2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -25,6 +25,8 @@ from ssc.masks import Mask
 
 HALO, WINDOW = 64, 1024
 """Pixels: what is dropped at the edges of a window, and its side."""
+_TOLD_ELSEWHERE: Final = ("network", "begin")
+"""Settings that a card tells as `architecture` and `began_with`; the second may name a folder of whoever trained."""
 
 
 def finish(
@@ -76,7 +78,7 @@ def _card(
             "torch": torch.__version__,
             "best_epoch": facts["epoch"],
             **({"began_with": facts["began_with"]} if facts.get("began_with") else {}),
-            "settings": {key: value for key, value in settings.lasting().items() if key != "network"},
+            "settings": {key: value for key, value in settings.lasting().items() if key not in _TOLD_ELSEWHERE},
         },
         data=_data(settings),
         scores={"validation": _validation(tally, tasks)},

@@ -23,8 +23,9 @@ from tasks.chip_maskers import found_at
 from tasks.chips import rivers
 from tasks.chips.simulated import labels
 
-BASINS = ((9100, "11SKU"), (9101, "33TVN"), (9102, "36MZE"))
-"""Seeds and tiles that no training chip has."""
+BASINS = ((9100, "11SKU"), (9101, "33TVN"), (9102, "36MZE"), (9103, "21JVH"))
+"""Seeds and tiles that no training chip has, the last one south of the equator."""
+MIDWINTER_SOUTH = date(2024, 7, 12)
 DAYS = (date(2024, 4, 3), date(2024, 6, 20), date(2024, 7, 30), date(2024, 9, 12))
 
 
@@ -35,12 +36,13 @@ def masker():
 
 @pytest.fixture(scope="module")
 def judged(masker):
-    """(masks found, labels) of three basins on seven kinds of days each, as `ssc simulate` makes them."""
+    """(masks found, labels) of four basins on seven kinds of days each, as `ssc simulate` makes them."""
     pairs = []
     for (seed, tile), (number, weather) in product(BASINS, enumerate((*PROGRAMME[:6], WINTER))):
-        day = MIDWINTER if weather is WINTER else DAYS[number % len(DAYS)]
+        midwinter = MIDWINTER_SOUTH if tile == "21JVH" else MIDWINTER
+        day = midwinter if weather is WINTER else DAYS[number % len(DAYS)]
         made = simulate_scene(
-            seed=seed, size=384, tile=tile, day=day, weather=weather, platform=("L8", "S2A", "L9", "S2B")[number % 4]
+            seed=seed, size=512, tile=tile, day=day, weather=weather, platform=("L8", "S2A", "L9", "S2B")[number % 4]
         )
         probabilities = masker(observation(made).reflectance, bands=SIX)
         pairs.append((found_at(probabilities, masker.thresholds), labels(made, rims=False)))
@@ -56,20 +58,19 @@ def test_it_is_small_and_its_card_is_honest():
 
 
 def test_simulated_basins_of_other_seeds_and_suns(judged):
-    """Floors under what this release reaches; cloud shadow is to become 0.80 (thin veils throw hardly any)."""
+    """What is missing of cloud shadow lies under thin veils, which throw hardly any, and in winter."""
     confusion = sum((count(found, known) for found, known in judged[1:]), count(*judged[0]))
     f1 = dict(zip(Mask, confusion.f1, strict=True))
     assert f1[Mask.WATER] >= 0.90
     assert f1[Mask.CLOUD] >= 0.90
-    assert f1[Mask.CLOUD_SHADOW] >= 0.70
+    assert f1[Mask.CLOUD_SHADOW] >= 0.80
     assert f1[Mask.SNOW_ICE] >= 0.80
     assert f1[Mask.TERRAIN_SHADOW] >= 0.70
 
 
 def test_what_it_calls_clear_water_is_clear_water(judged):
-    """A floor; precision is to become 0.97."""
     confusion = sum((count_clear_water(found, known) for found, known in judged[1:]), count_clear_water(*judged[0]))
-    assert confusion.precision >= 0.95
+    assert confusion.precision >= 0.97
     assert confusion.recall >= 0.90
 
 
@@ -108,13 +109,13 @@ def test_water_on_real_turbid_rivers_is_better(river_scores):
 
 
 def test_clouds_and_shadows_of_a_real_granule_are_where_fmask_has_them(shared, masker):
-    """Floors: Fmask grows both by three pixels, and small frayed clouds are missed; 0.75 and 0.5 are the aim."""
+    """Not more, for Fmask grows both by some pixels, and small frayed clouds are missed."""
     granule = find(shared / "data" / "hls_s30_t15sxr" / "input")[0]
     with open_granule(granule) as reader:
         seen = reader.read(SIX)
     found = found_at(masker(seen.reflectance, bands=SIX, product=Product.S30), masker.thresholds)
     bits = fmask.decode(seen.fmask)
-    for mask, truth, wanted in ((Mask.CLOUD, bits.cloud, 0.65), (Mask.CLOUD_SHADOW, bits.shadow, 0.3)):
+    for mask, truth, wanted in ((Mask.CLOUD, bits.cloud, 0.75), (Mask.CLOUD_SHADOW, bits.shadow, 0.5)):
         both, either = (found[mask] & truth & seen.valid).sum(), (found[mask] & seen.valid).sum() + truth.sum()
         assert 2 * both / either >= wanted, mask
 

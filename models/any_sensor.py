@@ -23,7 +23,7 @@ from models.bandtable import BandTable, table_of
 from models.cardfields import LEAST_BANDS
 from models.devices import PlacedNetwork
 from models.multitask import MultiTaskNet, bake
-from ssc.bands import RESPONSES, Band, Product, Response, Sensor, responses
+from ssc.bands import Band, Product, Response, Sensor, responses
 from ssc.errors import BandError
 
 KEPT: Final = 8
@@ -72,7 +72,7 @@ class AnySensor:
             used: From `bands_used`.
             of: Whose bands they are; None: Landsat 8's where it has them, else Sentinel-2's.
         """
-        seen = seen_by(used, of)
+        seen = responses(of, used)
         with self._lock:
             if (used, seen) not in self._kept:
                 self._kept[used, seen] = self._place(for_bands(self._network, used, seen))
@@ -106,18 +106,6 @@ def for_bands(network: MultiTaskNet, used: tuple[Band, ...], seen: tuple[Respons
     if network.config.stem == "spectral":
         return bake(network, seen, used)
     return ForOneTable(deepcopy(network), seen)
-
-
-def seen_by(bands: Sequence[Band], of: Product | Sensor | None) -> tuple[Response, ...]:
-    """What these bands see; of nobody's in particular: as on Landsat 8 where it has the band, else as on Sentinel-2.
-
-    Raises:
-        BandError: The product or sensor has no such band.
-    """
-    if of is not None:
-        return responses(of, bands)
-    table = RESPONSES[Sensor.MSI] | RESPONSES[Sensor.OLI]
-    return tuple(table[band] for band in bands)
 
 
 def check_had(bands: Sequence[Band], of: Product | Sensor | None) -> None:

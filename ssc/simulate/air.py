@@ -8,7 +8,7 @@ draw these numbers at random (`tasks.chips.skies.random_air`):
   path reflectance of lit air, more so where it took the cloud's edge for haze: shadows end up dark in the blue, at
   times below zero.
 - Colour of water clouds. Small droplets (5 um, over land) reflect 0.7 at 1.6 um and 0.55 at 2.2 um, large ones (20 um)
-  0.45 and 0.25 (Nakajima & King 1990, 10.1175/1520-0469(1990)047<1878:DOTOTA>2.0.CO;2, figures 2 and 3, rounded).
+  0.45 and 0.25: rounded from memory of curves like those of Nakajima & King 1990, not read off them.
 - Over-correction. Aerosol is not retrieved over clouds, and cloud edges pass for haze: visible bands are lowered.
 """
 

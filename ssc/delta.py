@@ -20,7 +20,7 @@ from operator import and_
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable, WriterProperties
+from deltalake import DeltaTable, Field, WriterProperties
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from ssc.conform import Bools, match, require_unique, same_rows
@@ -69,6 +69,9 @@ class KeyedTable:
     """A Delta table at a place; partition columns are integers, named in every change as literals.
 
     Pruning needs integer literals in the predicate (delta-io/delta-rs#3786, #4301).
+
+    A table made before a column was thought of is read as if that column were empty, if it may be; the first change
+    adds the column to it, in a commit of its own, which makes it unreadable for the older version of the package.
     """
 
     uri: str
@@ -109,12 +112,15 @@ class KeyedTable:
         """The rows where an expression holds, in no order.
 
         Raises:
-            ResultError: The table has other columns than this version of the package.
+            ResultError: The table has columns that this version of the package does not know, or lacks some that
+                must have a value in each row.
         """
         return self._read(self._open(), where, columns)
 
     def swap(self, scope: Scope, where: pc.Expression, decide: Callable[[pa.Table], Swap]) -> Written:
         """Change rows in one commit, or none if nothing differs.
+
+        A table that lacks columns gets them first, in a commit that changes no row.
 
         Args:
             scope: Partitions that hold all rows that are read or written.
@@ -132,6 +138,7 @@ class KeyedTable:
             if actions.num_rows == 0:
                 return written
             try:
+                self._complete(table)
                 self._merge(table, actions, scope)
             except CommitFailedError:
                 time.sleep(_pause(attempt))
@@ -155,13 +162,30 @@ class KeyedTable:
 
     def _read(self, table: DeltaTable, where: pc.Expression | None, columns: Sequence[str] | None) -> pa.Table:
         dataset = table.to_pyarrow_dataset()
-        if dataset.schema.names != self.schema.names:
-            strange = " ".join(sorted(set(dataset.schema.names) ^ set(self.schema.names))) or "the order of columns"
-            raise ResultError(f"{self.uri} was written by another version: found a difference in {strange}")
+        later = self._later(dataset.schema.names)
         names = list(columns) if columns is not None else self.schema.names
         with told(self.uri):
-            found = dataset.to_table(filter=where, columns=names)
-        return found.cast(pa.schema([self.schema.field(name) for name in names]))
+            found = dataset.to_table(filter=where, columns=[name for name in names if name not in later])
+        for name in names:
+            if name in later:
+                found = found.append_column(name, pa.nulls(found.num_rows, self.schema.field(name).type))
+        return found.select(names).cast(pa.schema([self.schema.field(name) for name in names]))
+
+    def _later(self, stored: Sequence[str]) -> list[str]:
+        """Columns that the table was made without.
+
+        Raises:
+            ResultError: As of `read`.
+        """
+        lacking = [name for name in self.schema.names if name not in stored]
+        strange = {name for name in lacking if not self.schema.field(name).nullable} | set(stored) - set(
+            self.schema.names
+        )
+        if strange:
+            raise ResultError(
+                f"{self.uri} was written by another version: found a difference in {' '.join(sorted(strange))}"
+            )
+        return lacking
 
     def _actions(self, swap: Swap) -> tuple[pa.Table, Written]:
         """Rows to put and to delete, told apart by a column, so that one MERGE does both."""
@@ -183,6 +207,11 @@ class KeyedTable:
         puts, deletes = swap.after.filter(put), swap.before.filter(gone)
         action = pa.array(["put"] * puts.num_rows + ["delete"] * deletes.num_rows, pa.string())
         return pa.concat_tables([puts, deletes]).append_column("action", action), written
+
+    def _complete(self, table: DeltaTable) -> None:
+        later = self._later(table.schema().to_arrow().names)
+        if later:
+            table.alter.add_columns([Field.from_arrow(self.schema.field(name)) for name in later])
 
     def _merge(self, table: DeltaTable, actions: pa.Table, scope: Scope) -> None:
         keys = [f"s.{name} = t.{name}" for name in self.key]

@@ -22,7 +22,7 @@ _NO_RIVER = (3, 4, 6)
 _LAKE, _TIDAL = 1, 3
 """Values of SWORD's lakeflag."""
 _DEFAULT = ClearWaterRule()
-_WITHHELD = ("ssc", "ssc_lo90", "ssc_hi90", "ln_ssc_sd", "turbidity")
+_WITHHELD = ("ssc", "ssc_mean", "ssc_lo90", "ssc_hi90", "ln_ssc_sd", "turbidity")
 
 
 def sample_flags(samples: pd.DataFrame, reaches: pd.DataFrame, rule: ClearWaterRule = _DEFAULT) -> pd.Series:

@@ -60,6 +60,7 @@ IDENTITY = (
 
 ESTIMATE = (
     _column("ssc", _F32, "mg L-1", "suspended sediment concentration, median estimate"),
+    _column("ssc_mean", _F32, "mg L-1", "mean estimate: the median times the smearing factor; for sums and fluxes"),
     _column("ssc_lo90", _F32, "mg L-1", "lower end of the 90 % interval"),
     _column("ssc_hi90", _F32, "mg L-1", "upper end of the 90 % interval"),
     _column("ln_ssc_sd", _F32, "1", "standard deviation of ln(SSC in mg/L)"),

@@ -147,7 +147,7 @@ def test_the_worst_bit_wins_in_all_65536_combinations():
 
 
 def test_very_few_pixels_withhold_the_numbers_and_keep_the_bits():
-    numbers = {name: [1.0, 2.0] for name in ("ssc", "ssc_lo90", "ssc_hi90", "ln_ssc_sd", "turbidity")}
+    numbers = {name: [1.0, 2.0] for name in ("ssc", "ssc_mean", "ssc_lo90", "ssc_hi90", "ln_ssc_sd", "turbidity")}
     flags = pd.Series([int(Quality.VERY_FEW | Quality.FEW_PIXELS), int(Quality.FEW_PIXELS)], dtype="int32")
     estimates = pd.DataFrame({**numbers, "ssc_qual": flags})
     withheld = withhold(estimates, flags)

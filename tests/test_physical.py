@@ -14,7 +14,7 @@ from ssc.quality import Quality
 from ssc.regression import NAMES, load
 from ssc.regression.physical import SPM, TURBIDITY, dogliotti, nechad, novoa, novoa_saturated
 
-COLUMNS = ["ssc", "ssc_lo90", "ssc_hi90", "ln_ssc_sd", "turbidity", "ssc_qual"]
+COLUMNS = ["ssc", "ssc_mean", "ssc_lo90", "ssc_hi90", "ln_ssc_sd", "turbidity", "ssc_qual"]
 PRODUCTS = [product.value for product in Product]
 
 
@@ -126,7 +126,7 @@ def test_finite_reflectance_gives_finite_estimates_in_order(red, nir, mad, count
     row = load(name).predict(table).iloc[0]
     assert np.isfinite(row).all()
     assert 0.5 <= row["ssc"] <= 2000
-    assert 0 < row["ssc_lo90"] < row["ssc"] < row["ssc_hi90"]
+    assert 0 < row["ssc_lo90"] < row["ssc"] < row["ssc_mean"] <= row["ssc_hi90"]
     assert row["turbidity"] >= 0
 
 
@@ -135,7 +135,7 @@ def test_columns_types_and_index(name):
     table = samples([0.05, 0.06], [0.02, 0.03]).set_axis([42, 7])
     estimate = load(name).predict(table)
     assert list(estimate.columns) == COLUMNS
-    assert [str(dtype) for dtype in estimate.dtypes] == ["float32"] * 5 + ["int32"]
+    assert [str(dtype) for dtype in estimate.dtypes] == ["float32"] * 6 + ["int32"]
     assert estimate.index.tolist() == [42, 7]
     assert load(name).predict(table.iloc[:0]).empty
 
@@ -143,7 +143,7 @@ def test_columns_types_and_index(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_was_not_seen_is_not_estimated(name):
     row = load(name).predict(samples([np.nan], [np.nan], n_px_used=0, red_mad=np.nan, nir_mad=np.nan)).iloc[0]
-    assert row[COLUMNS[:5]].isna().all()
+    assert row[COLUMNS[:6]].isna().all()
     assert row["ssc_qual"] == 0
 
 
@@ -180,6 +180,30 @@ def test_the_interval_is_a_prior_widened_by_pixel_noise():
     noise = 26.709 * 0.0062666
     assert wide["ln_ssc_sd"].iloc[2] == pytest.approx(np.hypot(0.82801, noise), rel=2e-3)
     assert wide["ln_ssc_sd"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_mean_is_that_of_the_lognormal(name):
+    quiet, noisy = (
+        load(name).predict(samples([0.05] * 2, [0.02] * 2, red_mad=[0.0, 0.1], n_px_used=[100, 1])).itertuples()
+    )
+    # Nothing but the prior: exp(0.82801^2 / 2) = exp(0.342800) = 1.40888
+    assert quiet.ssc_mean / quiet.ssc == pytest.approx(1.40888, rel=1e-5)
+    assert noisy.ln_ssc_sd > 2
+    assert noisy.ssc_mean / noisy.ssc == pytest.approx(np.exp(noisy.ln_ssc_sd**2 / 2), rel=1e-5)
+
+
+def test_the_mean_goes_no_higher_than_the_interval():
+    # One pixel, red off by 0.125 either way: 0.5 mg/L or, by a saturated NIR, 1857; ln off by 4.1
+    row = load("physical").predict(samples([0.05], [0.2], red_mad=0.1, nir_mad=0.0, n_px_used=1)).iloc[0]
+    assert row["ln_ssc_sd"] > 2 * 1.6449
+    assert row["ssc_mean"] == row["ssc_hi90"]
+
+
+def test_the_mean_is_that_of_draws():
+    row = load("physical").predict(samples([0.05], [0.02])).iloc[0]
+    drawn = row["ssc"] * np.exp(row["ln_ssc_sd"] * np.random.default_rng(4).standard_normal(400_000))
+    assert row["ssc_mean"] == pytest.approx(drawn.mean(), rel=0.01)
 
 
 def test_without_spread_or_product_the_bare_medians_do():

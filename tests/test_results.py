@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import random
+import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from deltalake import write_deltalake
 
 import tables
 from ssc import delta
+from ssc.conform import to_table
 from ssc.errors import InputError, ResultError
 from ssc.overlaps import resolve
 from ssc.results import ORDER, open_store
@@ -338,6 +341,57 @@ def test_a_store_of_other_columns_is_refused(tmp_path, store):
     )
     with pytest.raises(ResultError, match="written by another version: found a difference in basin"):
         other.read()
+
+
+@pytest.fixture
+def aged(tmp_path):
+    """A store with rows as it was made before there was a mean estimate, written by deltalake alone."""
+    path = tmp_path / "aged"
+    open_store(path, create=True)
+    shutil.rmtree(path / "results")
+    schema = arrow_schema()
+    once = schema.remove(schema.get_field_index("ssc_mean"))
+    rows = to_table(make_rows(n_px_used=np.int32(50)).drop(columns="ssc_mean"), once)
+    write_deltalake(path / "results", rows, partition_by=["basin", "year"])
+    return open_store(path)
+
+
+def test_a_store_from_before_a_column_is_read_as_if_it_were_empty(aged):
+    rows = make_rows(n_px_used=np.int32(50)).assign(ssc_mean=np.float32(np.nan))
+    rows = rows.sort_values(list(ORDER), ignore_index=True)
+    same(aged.query(), rows)
+    assert aged.arrow().schema.equals(arrow_schema(), check_metadata=True)
+    found = aged.query(REACHES[:1], quality_max=2, columns=["ssc_mean", "ssc"])
+    assert list(found.columns) == ["ssc_mean", "ssc"]
+    assert found["ssc_mean"].dtype == np.float32
+    assert aged.results.version == 0
+
+
+def test_a_store_from_before_a_column_can_be_added_to(aged):
+    """Same rows: no change. Rows with a mean: they have it, the others do not."""
+    rows = make_rows(n_px_used=np.int32(50)).assign(ssc_mean=np.float32(np.nan))
+    assert aged.write(rows).unchanged == 12
+    assert aged.results.version == 0
+    later = make_rows(first="2022-09-05T16:39:01Z", ssc_mean=np.float32(7))
+    written = aged.write(pd.concat([rows.assign(ssc_mean=np.float32(3)).head(5), later]), resolve=resolve)
+    assert (written.inserted, written.updated, written.unchanged) == (12, 5, 0)
+    expected = pd.concat([rows.head(5).assign(ssc_mean=np.float32(3)), rows.tail(7), later])
+    same(aged.query(), expected.sort_values(list(ORDER), ignore_index=True))
+    version = aged.results.version
+    assert aged.write(later).unchanged == 12
+    assert aged.results.version == version
+    aged.tidy()
+    same(aged.query(), expected.sort_values(list(ORDER), ignore_index=True))
+
+
+def test_two_writers_complete_a_store_from_before_a_column(aged):
+    """Whoever comes second finds other columns than it read, and computes its change again."""
+    parts = [make_rows(first=f"2021-{month:02d}-01T16:00:00Z", seed=month) for month in (10, 11, 12)]
+    path = aged.place.uri
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda rows: open_store(path).write(rows), parts))
+    same(aged.query(start="2021-10-01"), pd.concat(parts).sort_values(list(ORDER), ignore_index=True))
+    assert len(aged.query()) == 48
 
 
 def test_writers_at_once_lose_nothing(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ssc.errors import DataError
+from ssc.validation.metrics import mdsa, sspb
 
 INSITU_WITHIN: Final = pd.Timedelta(days=1)
 """A sample speaks for an overpass this long before or after it, as in AquaSat (Ross et al. 2019)."""
@@ -96,14 +97,13 @@ def skills(pairs: pd.DataFrame) -> list[Skill]:
 def judge(group: str, pairs: pd.DataFrame) -> Skill:
     """Error figures of some pairs, at least one."""
     ratio = np.log(pairs["ssc"].to_numpy(dtype=float) / pairs["observed"].to_numpy(dtype=float))
-    middle = float(np.median(ratio))
     bounded = pairs.dropna(subset=["ssc_lo90", "ssc_hi90"])
     inside = bounded["observed"].between(bounded["ssc_lo90"], bounded["ssc_hi90"])
     return Skill(
         group=group,
         n=len(pairs),
         n_reaches=pairs["reach_id"].nunique(),
-        mdsa=100 * float(np.expm1(np.median(np.abs(ratio)))),
-        bias=100 * float(np.sign(middle) * np.expm1(abs(middle))),
+        mdsa=mdsa(ratio),
+        bias=sspb(ratio),
         covered=100 * float(inside.mean()) if len(bounded) else float("nan"),
     )

@@ -1,4 +1,4 @@
-"""Results for other tools: CSV, Parquet, GeoJSON, CF netCDF.
+"""Results for other tools: CSV, Parquet, GeoParquet, GeoJSON, CF netCDF, the layout of the SoS.
 
 export(open_store("out/store"), "results.nc", "netcdf")
 """
@@ -24,6 +24,7 @@ from ssc.lonlat import Geometries, unwrap
 from ssc.netcdf import write_netcdf
 from ssc.results import Store
 from ssc.schema import arrow_schema
+from ssc.sos import write_sos
 
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 _DECIMALS = 6
@@ -40,7 +41,7 @@ def export(
     """Write results to a file, whole or not at all.
 
     Args:
-        source: A store, or rows of one; geojson and netcdf need the store, for the reach lines.
+        source: A store, or rows of one; all but csv and parquet need the store, for the reaches.
         out: File to write.
         format: One of FORMATS.
         rows: Only these rows of the store (`Store.query`), which may lack columns.
@@ -85,6 +86,15 @@ def _write_parquet(rows: pd.DataFrame, _: _Lines, out: Path) -> None:
     whole = arrow_schema()
     schema = pa.schema([whole.field(name) for name in rows.columns if name in whole.names])
     pq.write_table(to_table(rows, schema), out, compression="zstd")
+
+
+def _write_geoparquet(rows: pd.DataFrame, lines: _Lines, out: Path) -> None:
+    """Rows with the line of their reach; GeoParquet 1.1, with a bounding box per row for readers that prune."""
+    if "reach_id" not in rows:
+        raise InputError(f"no reach for geoparquet: found columns {' '.join(rows.columns)}, wanted reach_id")
+    geometry = lines.read().geometry.reindex(rows["reach_id"]).to_numpy()
+    frame = gpd.GeoDataFrame(rows.reset_index(drop=True), geometry=geometry, crs="EPSG:4326")
+    frame.to_parquet(out, index=False, compression="zstd", schema_version="1.1.0", write_covering_bbox=True)
 
 
 def _write_geojson(rows: pd.DataFrame, lines: _Lines, out: Path) -> None:
@@ -132,7 +142,9 @@ def _cut(lines: Geometries) -> Geometries:
 FORMATS: dict[str, Callable[[pd.DataFrame, _Lines, Path], None]] = {
     "csv": _write_csv,
     "parquet": _write_parquet,
+    "geoparquet": _write_geoparquet,
     "geojson": _write_geojson,
     "netcdf": lambda rows, lines, out: write_netcdf(rows, lines.read(), out),
+    "sos": lambda rows, lines, out: write_sos(rows, lines.read(), out),
 }
 """Name of a format -> what writes it."""

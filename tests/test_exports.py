@@ -76,6 +76,34 @@ def test_rows_alone_can_be_exported_too(rows, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.parquet", "few.parquet"]
 
 
+def test_geoparquet_reads_back_with_and_without_geopandas(store, rows, tmp_path):
+    """GeoParquet 1.1: geo metadata, WKB, a bounding box per row named as covering; ids stay whole numbers."""
+    path = export(store, tmp_path / "out.parquet", "geoparquet")
+    found = gpd.read_parquet(path)
+    assert found.crs == "EPSG:4326"
+    assert found.geometry.tolist() == make_reaches().loc[rows["reach_id"]].geometry.tolist()
+    numbers = pd.DataFrame(found.drop(columns="geometry"))
+    pd.testing.assert_frame_equal(numbers[NUMBERS], rows[NUMBERS], check_exact=True)
+    assert [list(names) for names in numbers["granule_ids"]] == rows["granule_ids"].tolist()
+    assert (numbers["time"] == rows["time"]).all()
+    table = pq.read_table(path)
+    geo = json.loads(table.schema.metadata[b"geo"])
+    assert (geo["version"], geo["primary_column"]) == ("1.1.0", "geometry")
+    assert geo["columns"]["geometry"]["encoding"] == "WKB"
+    assert geo["columns"]["geometry"]["covering"]["bbox"]["xmin"] == ["bbox", "xmin"]
+    assert table.schema.field("reach_id").type == "int64"
+    assert table["ssc"].null_count == rows["ssc"].isna().sum() > 0
+    boxes = shapely.box(*(table["bbox"].combine_chunks().field(name) for name in ("xmin", "ymin", "xmax", "ymax")))
+    assert shapely.covers(boxes, shapely.from_wkb(table["geometry"].to_pylist())).all()
+    column = pq.ParquetFile(path).metadata.row_group(0).column(table.schema.get_field_index("reach_id"))
+    assert column.compression == "ZSTD"
+
+
+def test_geoparquet_near_a_place_reads_only_what_is_there(store, tmp_path):
+    path = export(store, tmp_path / "out.parquet", "geoparquet")
+    assert set(gpd.read_parquet(path, bbox=(-91, 32, -90.5, 32.5))["reach_id"]) == {REACHES[0]}
+
+
 def test_geojson_reads_back(store, rows, tmp_path):
     export(store, tmp_path / "out.geojson", "geojson")
     found = gpd.read_file(tmp_path / "out.geojson")
@@ -213,6 +241,8 @@ def test_no_rows_make_a_valid_file(store, tmp_path, format_):
         "parquet": lambda: pq.read_table(path).num_rows,
         "geojson": lambda: len(json.loads(path.read_text())["features"]),
         "netcdf": lambda: xr.open_dataset(path).sizes["obs"],
+        "geoparquet": lambda: len(gpd.read_parquet(path)),
+        "sos": lambda: xr.open_dataset(path, group="ssc").sizes["num_ssc_nodes"],
     }
     assert readers[format_]() == 0
 
@@ -229,7 +259,7 @@ def test_netcdf_sorts_rows_that_come_in_any_order(store, rows, tmp_path):
 def test_wrong_wishes_are_refused(store, rows, tmp_path):
     with pytest.raises(InputError, match="no export format 'xls': wanted one of csv"):
         export(store, tmp_path / "out", "xls")
-    for name in ("geojson", "netcdf"):
+    for name in ("geojson", "geoparquet", "netcdf", "sos"):
         with pytest.raises(InputError, match=f"no reach lines for {name}"):
             export(rows, tmp_path / "out", name)
         with pytest.raises(InputError, match="reach_id"):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.engine import Engine, run_estimate
+from flows.flux_cli import flux
 from flows.masker_cli import masker_app
 from flows.shown import show_names
 from ssc.errors import InputError, SscError
@@ -34,6 +35,7 @@ regressor_app = typer.Typer(
 )
 app.add_typer(masker_app, name="masker")
 app.add_typer(regressor_app, name="regressor")
+app.command(epilog="Example: ssc flux out/store --discharge na_sword_v16_SOS_results.nc --out flux.csv")(flux)
 
 
 class Format(StrEnum):
@@ -41,8 +43,10 @@ class Format(StrEnum):
 
     CSV = "csv"
     PARQUET = "parquet"
+    GEOPARQUET = "geoparquet"
     GEOJSON = "geojson"
     NETCDF = "netcdf"
+    SOS = "sos"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable summary on stdout.")]
@@ -158,6 +162,8 @@ def query(
     reach: Ids = None,
     start: Annotated[str | None, typer.Option(help="First day or time, ISO, UTC.")] = None,
     end: Annotated[str | None, typer.Option(help="Last day or time, ISO, UTC.")] = None,
+    masker: Annotated[str | None, typer.Option(help="Only rows of this masker.")] = None,
+    regressor: Annotated[str | None, typer.Option(help="Only rows of this regressor.")] = None,
     format_: Annotated[Format, typer.Option("--format", help="Format of the answer.")] = Format.CSV,
     out: Annotated[Path | None, typer.Option(help="File to write; CSV goes to stdout without it.")] = None,
 ) -> None:
@@ -166,7 +172,7 @@ def query(
     from ssc.results import open_store
 
     opened = open_store(store)
-    rows = opened.query(reach_ids=reach, start=start, end=end)
+    rows = opened.query(reach_ids=reach, start=start, end=end, masker=masker, regressor=regressor)
     if out is None and format_ is not Format.CSV:
         raise InputError(f"--format {format_.value} needs --out FILE: only csv goes to stdout")
     if out is None:

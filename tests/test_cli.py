@@ -17,6 +17,7 @@ COMMANDS = [
     ["simulate"],
     ["estimate"],
     ["query"],
+    ["flux"],
     ["report"],
     ["doctor"],
     ["masker", "list"],

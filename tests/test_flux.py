@@ -23,6 +23,7 @@ from ssc.flux import (
     read_sos,
 )
 from ssc.flux.compute import FLUX
+from ssc.regression import load
 
 REACH, OTHER = 62270000143, 62270000153
 """float32 holds both as 62270001152."""
@@ -114,6 +115,16 @@ def test_the_mean_is_used_where_there_is_one_and_never_revives_a_withheld_row():
     assert found.loc[2:, ["sed_flux", "sed_flux_t_d", "sed_flux_lo90", "sed_flux_hi90"]].isna().all(axis=None)
     alone = one(both.drop(columns="ssc").iloc[[2]], discharge(moment))
     assert (alone["sed_flux"], alone["ssc_used"], alone["flux_qual"]) == (pytest.approx(300), "mean", 0)
+
+
+def test_rows_of_the_shipped_regressors_are_fluxes_of_the_mean():
+    """Novoa by hand 23.1248 mg/L, times exp(0.82801^2 / 2) = 1.40888, times 1000 m3/s."""
+    known = estimates("2021-09-07T16:55Z").drop(columns=["ssc", "ssc_lo90", "ssc_hi90"])
+    known = known.assign(**load("physical").predict(pd.DataFrame({"red_med": [0.05], "nir_med": [0.02]})))
+    row = one(known, discharge("2021-09-07T16:55Z"))
+    assert row["sed_flux"] == pytest.approx(23.1248 * 1.40888, rel=1e-5)
+    assert (row["ssc_used"], row["flux_qual"]) == ("mean", 0)
+    assert row["sed_flux_lo90"] < row["sed_flux"] < row["sed_flux_hi90"]
 
 
 def test_float32_estimates_of_the_results_table_are_multiplied_exactly():

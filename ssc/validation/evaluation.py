@@ -48,6 +48,12 @@ class Options:
     """Column of hours from sample to acquisition."""
     weigh_scores: bool = False
     """Whether scores are weighted too, so that a sample with many granules counts once."""
+    pictures: bool = True
+    """Whether to draw; takes longer than all the rest."""
+
+    def that_count(self) -> dict[str, Any]:
+        """Those that can change a score: the rest only adds to it."""
+        return {"folds": self.folds, "weight": self.weight, "lag": self.lag, "weigh_scores": self.weigh_scores}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,6 +75,8 @@ class Report:
     """Sentences a reader must see: locked sites, censored rows, weights."""
     hashes: dict[str, str]
     """settings and data."""
+    pictures: bool
+    """Whether they are drawn."""
     out: Path
 
     def score(self, contender: str, group: str = ALL) -> dict[str, Any]:
@@ -114,7 +122,7 @@ def evaluate(
     chosen = options or Options()
     frame = prepared(table, weight=chosen.weight, lag=chosen.lag)
     name = split if isinstance(split, str) else split.name
-    settings = locked.hash_settings(name, seed, contenders, chosen)
+    settings = locked.hash_settings(name, seed, contenders, chosen.that_count())
     data = locked.hash_data(frame, contenders)
     notes: list[str] = []
     other = False
@@ -142,6 +150,7 @@ def evaluate(
         curve=_curves(frame, contenders, made, chosen, seed),
         notes=(*notes, *_notes(found, chosen)),
         hashes={"settings": settings, "data": data},
+        pictures=chosen.pictures,
         out=out,
     )
     write(report)
@@ -154,9 +163,11 @@ def write(report: Report) -> None:
     out.mkdir(parents=True, exist_ok=True)
     tables.write_csv(report.scores, out / "scores.csv")
     tables.write_csv(report.differences, out / "differences.csv")
+    if len(report.curve):
+        tables.write_csv(report.curve, out / "learning.csv")
     with drafted(out / "predictions.parquet") as draft:
         report.contest.long().to_parquet(draft, index=False)
-    pictures = _pictures(report)
+    pictures = _pictures(report) if report.pictures else []
     with drafted(out / "report.json") as draft:
         draft.write_text(json.dumps(_summary(report), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with drafted(out / "report.md") as draft:
@@ -249,7 +260,6 @@ def _pictures(report: Report) -> list[str]:
         made.append("coverage.png")
     if len(report.curve):
         plots.learning(report.curve, list(found.answers), out / "learning.png")
-        tables.write_csv(report.curve, out / "learning.csv")
         made.append("learning.png")
     return made
 

@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from ssc.drafts import drafted
@@ -153,6 +153,7 @@ def _log(axis: Axes, x: str, y: str, *, xlim: NDArray[np.float64], ylim: NDArray
     for side in (axis.xaxis, axis.yaxis):
         side.set_major_locator(LogLocator(numticks=7))
         side.set_major_formatter(StrMethodFormatter("{x:g}"))
+        side.set_minor_formatter(NullFormatter())
     axis.grid(visible=True, color="#dfe3e8", linewidth=0.6)
     _label(axis, x, y)
 

@@ -255,14 +255,14 @@ def test_nobody_there_is_worth_another_try(ask):
 @ASK
 def test_an_empty_answer_is_no_answer(service, ask):
     service.body = ""
-    with pytest.raises(DataError, match=r"the answer of|refuses the query"):
+    with pytest.raises(DataError, match="cannot read the answer of"):
         ask(service)
 
 
 @ASK
 def test_a_web_page_is_no_table(service, ask):
     service.body, service.kind = "<!DOCTYPE html>\n<html><title>Down for service, sorry</title></html>", "text/html"
-    with pytest.raises(DataError, match=r"web page|the answer of|refuses the query"):
+    with pytest.raises(DataError, match="found a web page|cannot read the answer of"):
         ask(service)
 
 

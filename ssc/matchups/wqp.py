@@ -169,7 +169,9 @@ def _failure(service: str, error: DataRetrievalError) -> DataError | AccessError
         return AccessError(f"{service} refuses us: found {what}; wanted a valid API_USGS_PAT, or a smaller query")
     if error.retryable:
         return TransientError(f"{service} did not answer: found {what}; try again later")
-    return DataError(f"{service} refuses the query: found {what}")
+    if error.status_code:
+        return DataError(f"{service} refuses the query: found {what}")
+    return DataError(f"cannot read the answer of {service}: found {what}")
 
 
 def require_area(asked: Mapping[str, object], wanted: str) -> None:

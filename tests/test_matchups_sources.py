@@ -262,7 +262,7 @@ def test_an_empty_answer_is_no_answer(service, ask):
 @ASK
 def test_a_web_page_is_no_table(service, ask):
     service.body, service.kind = "<!DOCTYPE html>\n<html><title>Down for service, sorry</title></html>", "text/html"
-    with pytest.raises(DataError, match="found a web page|cannot read the answer of"):
+    with pytest.raises(DataError, match=r"found a web page|cannot read the answer of"):
         ask(service)
 
 

@@ -5,7 +5,9 @@ One row per (reach_id, acquisition, platform, masker, regressor).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum, IntFlag
 
 import numpy as np
 import pyarrow as pa
@@ -142,7 +144,7 @@ SAMPLE = (*COUNTS, *REFLECTANCE, *RATIOS, *GEOMETRY)
 
 COLUMNS = (*IDENTITY, *ESTIMATE, *SAMPLE, *PROVENANCE)
 
-FLAG_MASKS = {"ssc_qual": Quality, "ssc_quality": Summary}
+FLAG_MASKS: Mapping[str, type[IntFlag | IntEnum]] = {"ssc_qual": Quality, "ssc_quality": Summary}
 """Columns with CF flags and the enum that names them."""
 
 

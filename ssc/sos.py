@@ -87,17 +87,17 @@ def _write_reaches(  # noqa: PLR0917  what the caller has at hand
     _put(group, "reach_id", ids, ("num_ssc_reaches",), {"long_name": "SWORD reach id"})
     about = {"long_name": "position in reach_id of the node's reach", "units": "1"}
     _put(group, "node_reach", of_reach.astype(np.int32), ("num_ssc_nodes",), about)
-    about = {"long_name": "what the node's value is", "flag_values": np.array([0, 1], dtype=np.int8)}
-    about |= {"flag_meanings": "node_sample reach_value"}
-    _put(group, "node_value", np.ones(of_reach.size, dtype=np.int8), ("num_ssc_nodes",), about)
+    flags: dict[str, Any] = {"long_name": "what the node's value is", "flag_meanings": "node_sample reach_value"}
+    flags["flag_values"] = np.array([0, 1], dtype=np.int8)
+    _put(group, "node_value", np.ones(of_reach.size, dtype=np.int8), ("num_ssc_nodes",), flags)
     about = {"long_name": "median estimate of the reach", "units": "mg/L", "ancillary_variables": "ssc_u ssc_qual n_px"}
     _put(group, "ssc_reach", ssc, both, about)
     spread = best["ssc"] * np.sinh(best["ln_ssc_sd"])
     about = {"long_name": "half-width of the 68 % interval, which is log-normal and not centred", "units": "mg/L"}
     _put(group, "ssc_u", _grid(spread, reach, day, ssc.shape, FILL), both, about)
-    about = {"long_name": "quality bits", "flag_masks": np.array([bit.value for bit in Quality], dtype=np.int32)}
-    about |= {"flag_meanings": " ".join(str(bit.name).lower() for bit in Quality)}
-    _put(group, "ssc_qual", _grid(best["ssc_qual"], reach, day, ssc.shape, FILL_I4, dtype=np.int32), both, about)
+    flags = {"long_name": "quality bits", "flag_masks": np.array([bit.value for bit in Quality], dtype=np.int32)}
+    flags["flag_meanings"] = " ".join(str(bit.name).lower() for bit in Quality)
+    _put(group, "ssc_qual", _grid(best["ssc_qual"], reach, day, ssc.shape, FILL_I4, dtype=np.int32), both, flags)
     about = {"long_name": "pixels that carry the estimate", "units": "1"}
     _put(group, "n_px", _grid(best["n_px_used"], reach, day, ssc.shape, FILL_I4, dtype=np.int32), both, about)
 
@@ -154,8 +154,7 @@ def _put(
     fill = {"float64": FILL, "int32": FILL_I4}.get(values.dtype.name)
     text = values.dtype == object
     kind = str if text else values.dtype
-    compression = None if text else "zlib"
-    variable = group.createVariable(name, kind, dimensions, fill_value=fill, compression=compression)
+    variable = group.createVariable(name, kind, dimensions, fill_value=fill, compression=None if text else "zlib")
     variable.setncatts(attributes if fill is None else attributes | {"missing_value": values.dtype.type(fill)})
     if values.size:
         variable[:] = values

@@ -48,7 +48,7 @@ def write_flux(table: pd.DataFrame, reaches: gpd.GeoDataFrame, out: str | Path) 
         elif path.suffix == ".parquet":
             pq.write_table(_arrow(table), draft, compression="zstd")
         else:
-            flags = FLAG_MASKS | {"flux_qual": FluxQuality}
+            flags = {**FLAG_MASKS, "flux_qual": FluxQuality}
             write_netcdf(table, reaches, draft, columns=(*COLUMNS, *FLUX), flags=flags, attributes=_ABOUT)
     return path
 

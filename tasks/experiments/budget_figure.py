@@ -64,7 +64,7 @@ def _finish(axis: Axes, title: str, label: str) -> None:
     axis.set_xticks(range(len(PLACES)), PLACES, fontsize=8)
     axis.set_xlabel("true SSC, mg/L")
     axis.set_ylabel(label)
-    axis.set_ylim(bottom=0)
+    axis.set(xlim=(-0.5, len(PLACES) - 0.5), ylim=(0, None))
     axis.grid(axis="y", color=GRID)
     axis.set_axisbelow(True)
     axis.legend(frameon=False, fontsize=8)

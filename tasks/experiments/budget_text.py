@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import pandas as pd
 
-from tasks.experiments.budget_parts import CLASSES
 from tasks.experiments.budget_tables import ALL, METRICS, OWN, PAIRED, SHOWN
 
 DASH: Final = "-"
@@ -134,7 +133,6 @@ def _skill_table(skill: pd.DataFrame) -> str:
 def _difference_table(rows: pd.DataFrame) -> str:
     metrics = [metric for metric in METRICS if metric in set(rows["metric"])]
     head = ["difference", "true SSC", "n", *(_TITLES[metric] for metric in metrics)]
-    order = [ALL, *CLASSES]
     groups = rows.groupby(["masker", "minus", "ssc_class"], sort=False)
     lines = [
         [f"{a} minus {b}", name, _counts(of), *_cells(of, signed=True)] for (a, b, name), of in groups if name in order

@@ -15,7 +15,6 @@ weight, which moves no minimum.
 
 Source: notes/ssc.md 1.3, 1.4 and 1.8.
 """
-# ruff: noqa: N803 (X is scikit-learn's name for the table, and callers may say X=)
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import typer
 from flows.engine import Engine, run_estimate
 from flows.flux_cli import flux
 from flows.masker_cli import masker_app
+from flows.matchups_cli import matchups_app
 from flows.shown import show_names
 from ssc.errors import InputError, SscError
 
@@ -34,6 +35,7 @@ regressor_app = typer.Typer(
     help="Regressors: who turns water reflectance into SSC.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(masker_app, name="masker")
+app.add_typer(matchups_app, name="matchups")
 app.add_typer(regressor_app, name="regressor")
 app.command(epilog="Example: ssc flux out/store --discharge na_sword_v16_SOS_results.nc --out flux.csv")(flux)
 

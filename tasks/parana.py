@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -25,20 +24,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.chips import Chip
-from models.packing import UNKNOWN
 from ssc.bands import Band, Product
 from ssc.clear import turbid_lookalike
 from ssc.errors import InputError
 from ssc.features import normalised_difference
-from ssc.legacy import maskers as legacy
-from ssc.masks import Mask, Masks
+from ssc.masks import Masks
 from ssc.matchups.columns import conform
 from ssc.matchups.pairing import Paired
 from ssc.matchups.points import Look, PointRule, discs, pair_points
-from ssc.matchups.raster import SEN2COR, Raster, Scaling, area_mean, read_raster
-from tasks import chip_maskers
-from tasks.chip_maskers import ChipMasker, found_at
+from ssc.matchups.raster import SEN2COR, Raster, Scaling
+from tasks.matchups import BareMasker, Source, chip_of, labels_of, open_bare, raster_look
 from tasks.turbid_loss import CAUSES, CLASSES, count_losses
 
 OVERPASS: Final = timedelta(hours=14, minutes=10)
@@ -57,9 +52,6 @@ NEAR_M: Final = 300.0
 """Clear water this near to a point is counted as kept or lost."""
 WATER: Final = 0.0
 """MNDWI above this is water for the count (Xu 2006): an index that sediment hardly moves, since SWIR stays dark."""
-
-BareMasker = Callable[[Raster], Masks]
-"""Masks of bare reflectance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +103,7 @@ def parana_paired(
     """As `parana_matchups`, with the samples that found no pixels."""
     folder = Path(folder)
     samples, ask = read_samples(folder), open_bare(masker)
-    looks = [_look(path, correction, ask, rule) for path in _rasters(folder, correction)]
+    looks = [_scene(path, correction, ask, rule.factor) for path in _rasters(folder, correction)]
     paired = pair_points(samples, looks, rule.points, progress=progress)
     lost = [lost_water(look, samples, rule) for look in looks]
     return paired, pd.concat(lost, ignore_index=True)
@@ -144,26 +136,6 @@ def read_samples(folder: str | Path) -> pd.DataFrame:
     return conform(told, "sample")
 
 
-def open_bare(name: str) -> BareMasker:
-    """A masker of bare reflectance by name.
-
-    Raises:
-        InputError: No such masker, or one that goes by Fmask.
-    """
-    masker = _opened(name)
-
-    def ask(raster: Raster) -> Masks:
-        answer = masker(_chip(raster, _labels(np.zeros(raster.reflectance.shape[1:], dtype=bool))))
-        if answer is None or masker.thresholds is None:
-            raise InputError(
-                f"masker {name!r} needs Fmask, which these rasters do not bring: wanted a network or mndwi"
-            )
-        valid = np.isfinite(raster.six).all(axis=0) & np.isfinite(answer).all(axis=0)
-        return Masks(stack=found_at(answer, masker.thresholds) & valid, valid=valid)
-
-    return ask
-
-
 def lost_water(look: Look, samples: pd.DataFrame, rule: ParanaRule = ParanaRule()) -> pd.DataFrame:
     """Clear water near the points of a scene's day: kept, and lost by what it was taken for.
 
@@ -188,14 +160,6 @@ def lost_water(look: Look, samples: pd.DataFrame, rule: ParanaRule = ParanaRule(
     return table.assign(released=released)[counts.sum(axis=1) > 0].reset_index(drop=True)
 
 
-def _opened(name: str) -> ChipMasker:
-    if name in legacy.NAMES:
-        return chip_maskers.legacy(name)
-    from models.masker import load_masker  # noqa: PLC0415 - torch takes seconds, and only networks need it
-
-    return chip_maskers.neural(load_masker(name))
-
-
 def _rasters(folder: Path, correction: str) -> list[Path]:
     if correction not in CORRECTIONS:
         raise InputError(f"correction {correction!r}: wanted {' or '.join(CORRECTIONS)}")
@@ -204,17 +168,11 @@ def _rasters(folder: Path, correction: str) -> list[Path]:
     raise InputError(f"no rasters in {folder / correction}: wanted the folder of the Parana rasters")
 
 
-def _look(path: Path, correction: str, ask: BareMasker, rule: ParanaRule) -> Look:
-    """A scene; read and masked once, however often it is asked for."""
+def _scene(path: Path, correction: str, ask: BareMasker, factor: int) -> Look:
     pattern, scaling = CORRECTIONS[correction]
-    acquisition = datetime.strptime(path.stem, pattern).replace(tzinfo=UTC) + OVERPASS
-
-    @cache
-    def load() -> tuple[Raster, Masks]:
-        raster = area_mean(read_raster(path, product=Product.S30, scaling=scaling), rule.factor)
-        return raster, ask(raster)
-
-    return Look(acquisition=acquisition, product=Product.S30, load=load, granule_id=f"{correction}/{path.name}")
+    day = datetime.strptime(path.stem, pattern).replace(tzinfo=UTC)
+    source = Source(product=Product.S30, scaling=scaling, factor=factor)
+    return raster_look(path, source, day + OVERPASS, ask, granule_id=f"{correction}/{path.name}")
 
 
 def _is_water(raster: Raster) -> NDArray[np.bool_]:
@@ -223,25 +181,5 @@ def _is_water(raster: Raster) -> NDArray[np.bool_]:
 
 
 def _counted(raster: Raster, masks: Masks, water: NDArray[np.bool_]) -> NDArray[np.int64]:
-    labels = _labels(water)
-    return count_losses(_chip(raster, labels), masks.stack, labels)
-
-
-def _labels(water: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """(5, H, W) labels of clear water where True, unknown elsewhere."""
-    labels = np.full((len(Mask), *water.shape), UNKNOWN, np.uint8)
-    labels[:, water] = 0
-    labels[Mask.WATER, water] = 1
-    return labels
-
-
-def _chip(raster: Raster, labels: NDArray[np.uint8]) -> Chip:
-    return Chip(
-        bands=raster.bands,
-        reflectance=raster.reflectance,
-        labels=labels,
-        product=Product.S30,
-        source="parana",
-        region=BASIN,
-        scene=SITE,
-    )
+    labels = labels_of(water)
+    return count_losses(chip_of(raster, labels), masks.stack, labels)

@@ -26,6 +26,11 @@ COMMANDS = [
     ["masker", "train"],
     ["masker", "evaluate"],
     ["masker", "convert"],
+    ["matchups", "pair"],
+    ["matchups", "points"],
+    ["matchups", "read"],
+    ["matchups", "usgs"],
+    ["matchups", "wqp"],
     ["regressor", "list"],
 ]
 

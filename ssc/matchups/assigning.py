@@ -11,7 +11,7 @@ is refused keeps its reason.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -34,6 +34,8 @@ _EXCLUDED: Final = {3: "a lake on the river", _DAM: "a dam", 5: "of unreliable t
 _LAKE, _TIDAL = 1, 3
 """Values of lakeflag."""
 _DEGREE_M: Final = 111_320.0
+_FAR_DEG: Final = 0.5
+"""Of latitude: 55 km, farther than any reach is long."""
 _SAME_END_M: Final = 150.0
 """Ends of lines this close are one place: netCDF centrelines leave a gap of some 30 m points between reaches."""
 
@@ -78,7 +80,8 @@ def assign_sites(
     """
     _check(sites)
     near = dict(list(_candidates(sites, reaches, rule).groupby("row", sort=False)))
-    known = extras or Extras()
+    told = extras or Extras()
+    known = replace(told, barriers=_barriers(reaches, told))
     records = enumerate(sites.to_dict("records"))
     rows = [_assign(site, near.get(number), reaches, known, rule) for number, site in records]
     types = {"reach_id": np.int64, "tidal": bool, "near_confluence": bool}
@@ -152,8 +155,8 @@ def _assign(
         if usable.empty:
             return answer | {"reason": why}
     reach_id, chosen = int(usable.index[0]), usable.iloc[0]
-    barrier = _barrier_between(reach_id, origin, reaches, extras, rule)
-    if barrier:
+    within_m = max(rule.barrier_m, 0.5 * float(np.nan_to_num(chosen["width_m"])))
+    if barrier := _between(_local(reaches, [reach_id], origin)[0], extras.barriers, origin, within_m):
         return answer | {"reason": f"{barrier} between site and reach centre"}
     found = {"reach_id": reach_id, "distance_m": float(chosen["distance_m"]), "width_m": float(chosen["width_m"])}
     return answer | found | {"tidal": bool(chosen["lakeflag"] == _TIDAL)}
@@ -188,7 +191,8 @@ def _agreeing(usable: pd.DataFrame, site: dict[Any, Any], extras: Extras, rule: 
     name, area = _word(site.get("river_name")), float(site.get("drainage_km2") or np.nan)
     if not name and not area > 0:
         return usable.iloc[:0], "near a confluence, without river name or drainage area to decide"
-    same_name = np.array([_same_river(name, other) for other in usable["river_name"]], dtype=bool)
+    alike = np.array([_likeness(name, other) for other in usable["river_name"]])
+    same_name = (alike > 0) & (alike == alike.max(initial=0))
     facc = extras.facc_km2.reindex(usable.index).to_numpy(dtype=np.float64)
     same_area = np.abs(np.log(facc / area)) <= np.log(rule.area_factor)  # NaN is False
     # Names are spelt in many ways and cover branches: where the areas of both are known, these decide.
@@ -200,37 +204,44 @@ def _word(text: object) -> str:
     return text.strip().casefold() if isinstance(text, str) else ""
 
 
-def _same_river(name: str, sword_names: str) -> bool:
-    """Whether one of SWORD's names (joined by ;) is the site's, or stands in it: "ohio river at louisville"."""
+def _likeness(name: str, sword_names: str) -> int:
+    """2: one of SWORD's names (joined by ;) is the site's; 1: one stands in the other ("ohio river at louisville")."""
     others = [_word(other) for other in sword_names.split(";") if other.strip()]
-    return bool(name) and any(other in name or name in other for other in others)
+    if not name:
+        return 0
+    return 2 if name in others else int(any(other in name or name in other for other in others))
 
 
-def _barrier_between(
-    reach_id: int, origin: NDArray[np.float64], reaches: Reaches, extras: Extras, rule: SiteRule
-) -> str:
-    """What lies on the way from the site to the centre of its reach: a dam or a tributary, "" neither."""
-    way = _way_to_centre(_local(reaches, [reach_id], origin)[0])
-    width = float(np.nan_to_num(reaches.table["width_m"].loc[reach_id]))
-    dams = reaches.table.index[reaches.table["kind"] == _DAM]
-    middles = shapely.line_interpolate_point(_local(reaches, dams, origin), 0.5, normalized=True)
-    points = shapely.points(extras.barriers[["lon", "lat"]].to_numpy(dtype=np.float64).reshape(-1, 2))
-    places = np.concatenate([middles, _around(points, np.repeat(origin, len(points), axis=0))])
-    along = shapely.line_locate_point(way, places)
-    # Strictly between: a dam behind the site projects on the first point of the way and does no harm.
-    between = (along > 1.0) & (along < way.length - 1.0)
-    between &= shapely.distance(way, places) <= max(rule.barrier_m, 0.5 * width)
-    names = np.array([_EXCLUDED[_DAM]] * len(middles) + extras.barriers["what"].tolist(), dtype=object)
-    return str(names[between][np.argmin(along[between])]) if between.any() else ""
+def _barriers(reaches: Reaches, extras: Extras) -> pd.DataFrame:
+    """Dams that are reaches of their own, by their middle, and the barriers told beside: lon, lat, what."""
+    dams = reaches.lines[(reaches.table["kind"] == _DAM).to_numpy()]
+    middles = shapely.line_interpolate_point(dams, 0.5, normalized=True)
+    own = pd.DataFrame({"lon": shapely.get_x(middles), "lat": shapely.get_y(middles), "what": _EXCLUDED[_DAM]})
+    told = [table for table in (own, extras.barriers) if len(table)]
+    return pd.concat(told, ignore_index=True) if told else own
 
 
-def _way_to_centre(line: shapely.Geometry) -> shapely.LineString:
-    """From the origin straight to the nearest point of a line (metres), then along it to its middle."""
-    vertices = shapely.get_coordinates(shapely.line_merge(line))
-    river = shapely.LineString(vertices)
+def _between(line: shapely.Geometry, barriers: pd.DataFrame, origin: NDArray[np.float64], within_m: float) -> str:
+    """What lies between the origin (a site) and the middle of a line (metres): a dam or a tributary, "" neither.
+
+    On the leg from the site to the line, or along the line from there to its middle; strictly, since a barrier behind
+    the site projects on the end of both and does no harm.
+    """
+    near = barriers[(barriers["lat"] - origin[0, 1]).abs() < _FAR_DEG]
+    places = shapely.points(near[["lon", "lat"]].to_numpy(dtype=np.float64).reshape(-1, 2))
+    places = _around(places, np.repeat(origin, len(places), axis=0))
+    river = shapely.LineString(shapely.get_coordinates(shapely.line_merge(line)))
     start, centre = shapely.line_locate_point(river, shapely.Point(0, 0)), river.length / 2
-    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(vertices, axis=0), axis=1))])
     low, high = sorted((start, centre))
-    first, last = shapely.get_coordinates(shapely.line_interpolate_point(river, [low, high]))
-    part = np.concatenate([[first], vertices[(along > low) & (along < high)], [last]])
-    return shapely.LineString(np.concatenate([[[0.0, 0.0]], part if start <= centre else part[::-1]]))
+    foot = shapely.get_coordinates(shapely.line_interpolate_point(river, start))[0]
+    leg = shapely.LineString([(0.0, 0.0), foot])
+    hit = _strictly_on(leg, places, 0.0, leg.length, within_m) | _strictly_on(river, places, low, high, within_m)
+    return str(near["what"].to_numpy()[hit][0]) if hit.any() else ""
+
+
+def _strictly_on(
+    line: shapely.LineString, places: Geometries, low: float, high: float, within_m: float
+) -> NDArray[np.bool_]:
+    """(n,) True for places by a line whose foot on it lies between two distances along it, ends apart."""
+    along = shapely.line_locate_point(line, places)
+    return np.asarray((along > low + 1.0) & (along < high - 1.0) & (shapely.distance(line, places) <= within_m))

@@ -67,17 +67,7 @@ GOLDEN: Final = 100
 AGREES: Final = 1e-6
 """Share by which golden predictions may differ."""
 _UNREADABLE: Final = (
-    *(
-        UnsupportedTypeException,
-        BadZipFile,
-        zlib.error,
-        struct.error,
-        EOFError,
-        OSError,
-        LookupError,
-        ValueError,
-        TypeError,
-    ),
+    *(BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, LookupError, ValueError, TypeError),
     *(AttributeError, ImportError, ArithmeticError, RuntimeError, MemoryError),
 )
 """What a damaged or foreign file makes the reader raise."""

@@ -290,17 +290,6 @@ def test_what_is_lost_is_counted_by_what_it_was_taken_for(parana):
     assert lost.loc[("all", "all"), "cloud"] == turbid["cloud"]
 
 
-def test_the_shipped_masker_takes_hardly_any_turbid_river_for_cloud_or_snow(parana, roads):
-    paired, lost = parana_paired(parana, masker="default")
-    red = lost[(lost["by"] == "red") & (lost["class"] == ">0.10")].set_index("date")
-    turbid = red[red["water_px"] >= 100]
-    assert len(turbid) == 5
-    assert ((turbid["cloud"] + turbid["snow_ice"]) / turbid["water_px"]).max() < 0.05
-    water = roads["acolite"][1]
-    assert (lost.groupby("date")["water_px"].max() == water.groupby("date")["water_px"].max()).all()
-    assert len(paired.matchups) + len(paired.lost) == 63
-
-
 def test_maskers_that_cannot_be_asked_and_folders_that_are_none(parana, tmp_path):
     with pytest.raises(InputError, match="'fmask' needs Fmask"):
         parana_matchups(parana, masker="fmask")

@@ -139,7 +139,7 @@ def read_samples(folder: str | Path) -> pd.DataFrame:
 def lost_water(look: Look, samples: pd.DataFrame, rule: ParanaRule = ParanaRule()) -> pd.DataFrame:
     """Clear water near the points of a scene's day: kept, and lost by what it was taken for.
 
-    These scenes are cloudless over the river, so all water there is clear.
+    These scenes are cloudless over the river, by eye, so all water there is clear; two are in sun glint.
 
     Returns:
         A row per class of `tasks.turbid_loss.CLASSES` that has any: date, by, class, water_px, kept, a column for each

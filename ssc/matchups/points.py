@@ -63,8 +63,7 @@ class PointRule:
     """Which pixels speak for a point."""
 
     radius_m: float = 60.0
-    """From the point to a pixel's centre: 12 or 13 pixels of 30 m, 113 of 10 m. A boat drifts some of that, and the
-    geolocation of a 30 m pixel is good to 12 m."""
+    """From the point to a pixel's centre: 11 to 14 pixels of 30 m, about 113 of 10 m."""
     clear: ClearWaterRule = field(default_factory=lambda: ClearWaterRule(least_px=5))
     """As for reaches, but the count of a node product: five pixels."""
     pairs: PairRule = field(default_factory=lambda: PairRule(least_px=5))

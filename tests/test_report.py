@@ -109,9 +109,12 @@ def entry(day, status="estimated", product="L30", reason="", **given):
     } | given
 
 
+SSC = {name for name in COLUMNS if name.startswith("ssc")}
+
+
 def frames_of(rows=(), entries=(), reaches=None):
     """Tables of the types a store gives, also when empty."""
-    types = {field.name: field.type.to_pandas_dtype() for field in arrow_schema() if field.name.startswith("ssc")}
+    types = {field.name: field.type.to_pandas_dtype() for field in arrow_schema() if field.name in SSC}
     types |= {"reach_id": "int64", "time": "datetime64[us, UTC]"}
     return Frames(
         rows=pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(types),

@@ -17,7 +17,7 @@ from flows.engine import Engine, run_estimate
 from flows.flux_cli import flux
 from flows.masker_cli import masker_app
 from flows.matchups_cli import matchups_app
-from flows.shown import show_names
+from flows.regressor_cli import regressor_app
 from ssc.errors import InputError, SscError
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode=None,  # plain help: rich would take longer to load than all the rest
-)
-regressor_app = typer.Typer(
-    help="Regressors: who turns water reflectance into SSC.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(masker_app, name="masker")
 app.add_typer(matchups_app, name="matchups")
@@ -216,14 +213,6 @@ def doctor(as_json: Json = False) -> None:
     else:
         show(findings)
     raise typer.Exit(0 if all(finding.ok or not finding.needed for finding in findings) else 1)
-
-
-@regressor_app.command("list", epilog="Example: ssc regressor list")
-def regressor_list(as_json: Json = False) -> None:
-    """Regressors by name."""
-    from ssc.regression import NAMES
-
-    show_names(NAMES, as_json=as_json)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ class Regressor(Protocol):
 
         Returns:
             ssc, the median, ssc_mean, the mean, which sums and fluxes need, ssc_lo90, ssc_hi90 (all mg/L), ln_ssc_sd,
-            turbidity (FNU), all float32 and NaN where the sample has no reflectance, and ssc_qual (int32, the bits of `Quality` that the regressor decides), index of `samples`.
+            turbidity (FNU), all float32 and NaN where the sample has no reflectance, and ssc_qual (int32, the bits of
+            `Quality` that the regressor decides), index of `samples`.
         """
         ...

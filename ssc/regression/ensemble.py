@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 LINE: Final = "line"
 """The learner that estimates fall back on; it takes part in no mixture but may be best alone."""
-AS_GOOD: Final = 0.005
+AS_GOOD: Final = 0.02
 """Mixtures whose error is within this share of the best are as good; of them the one of most learners is taken."""
 
 
@@ -50,7 +50,7 @@ def fit_ensemble(
     groups: NDArray[Any],
     *,
     names: Sequence[str],
-    weights: Floats | None = None,
+    weights: Floats,
     folds: int = 5,
     seed: int = 0,
 ) -> Ensemble:
@@ -61,7 +61,7 @@ def fit_ensemble(
         target: (n,) ln SSC.
         groups: (n,) site of each row, two sites at least.
         names: Candidates, of `LEARNERS`.
-        weights: (n,) of the rows; None: all alike.
+        weights: (n,) how much each row counts.
         folds: Into how many parts the sites are dealt, at most their number.
         seed: Of the deal and of the learners.
     """
@@ -69,7 +69,7 @@ def fit_ensemble(
     held = {name: np.empty(len(target)) for name in names}
     for train, test in parts.split(features, target, groups):
         for name in names:
-            learner = _fit(name, features.iloc[train], target[train], _part(weights, train), seed)
+            learner = _fit(name, features.iloc[train], target[train], weights[train], seed)
             held[name][test] = learner.predict(features.iloc[test])
     chosen = _best(held, target, weights)
     mixture = np.mean([held[name] for name in chosen], axis=0)
@@ -79,15 +79,11 @@ def fit_ensemble(
     return Ensemble(chosen=chosen, learners=learners, errors=errors, out_of_fold=mixture)
 
 
-def _fit(name: str, features: pd.DataFrame, target: Floats, weights: Floats | None, seed: int) -> Any:
+def _fit(name: str, features: pd.DataFrame, target: Floats, weights: Floats, seed: int) -> Any:
     return LEARNERS[name](len(target), seed).fit(features, target, sample_weight=weights)
 
 
-def _part(weights: Floats | None, rows: NDArray[np.intp]) -> Floats | None:
-    return None if weights is None else weights[rows]
-
-
-def _best(held: dict[str, Floats], target: Floats, weights: Floats | None) -> tuple[str, ...]:
+def _best(held: dict[str, Floats], target: Floats, weights: Floats) -> tuple[str, ...]:
     able = [name for name in held if name != LINE]
     mixtures = [names for size in range(1, len(able) + 1) for names in combinations(able, size)]
     mixtures += [(LINE,)] if LINE in held else []
@@ -96,5 +92,5 @@ def _best(held: dict[str, Floats], target: Floats, weights: Floats | None) -> tu
     return max(good, key=len)
 
 
-def _error(estimate: Floats, target: Floats, weights: Floats | None) -> float:
+def _error(estimate: Floats, target: Floats, weights: Floats) -> float:
     return float(np.average(np.abs(estimate - target), weights=weights))

@@ -31,7 +31,7 @@ from ssc.errors import InputError
 from ssc.quality import Quality
 from ssc.regression.columns import COLOUR, FEATURE_SET, MEDIANS, available, make_features, schema, schema_hash
 from ssc.regression.ensemble import fit_ensemble
-from ssc.regression.intervals import Residuals
+from ssc.regression.intervals import Residuals, per_site
 from ssc.regression.learners import LEARNERS
 from ssc.regression.local import Correction, learn_correction, learn_parts
 from ssc.regression.physical import FLOOR
@@ -56,6 +56,8 @@ class SSCRegressor(RegressorMixin, BaseEstimator):
             held-out sites is kept.
         folds: Into how many parts the sites are dealt for that.
         alpha: Default of `predict_interval`: 0.1 gives 90 % intervals.
+        balance: Whether each site counts alike, however many rows it has: what is wanted is a river never seen, and
+            the busiest stations are not the most usual ones.
         random_state: Seed of the deal and of the learners.
 
     Attributes:
@@ -78,12 +80,14 @@ class SSCRegressor(RegressorMixin, BaseEstimator):
         learners: Sequence[str] | None = None,
         folds: int = 5,
         alpha: float = 0.1,
+        balance: bool = True,
         random_state: int = 0,
     ) -> None:
         self.feature_set = feature_set
         self.learners = learners
         self.folds = folds
         self.alpha = alpha
+        self.balance = balance
         self.random_state = random_state
 
     def fit(
@@ -103,17 +107,24 @@ class SSCRegressor(RegressorMixin, BaseEstimator):
         names = self._checked_parameters()
         sites = _checked_groups(groups, len(X))
         target = np.log(np.maximum(_checked_ssc(y, len(X)), FLOOR))
-        weights = None if sample_weight is None else _checked_weights(sample_weight, len(X))
+        weights = np.ones(len(X)) if sample_weight is None else _checked_weights(sample_weight, len(X))
         table = _frame(X)
         used = available(table)
         features = make_features(table, used)
         _check_complete(features)
         self.support_ = Support.of(features)
+        shares = per_site(sites, weights) if self.balance else weights
         self.ensemble_ = fit_ensemble(
-            features, target, sites, names=names, weights=weights, folds=self.folds, seed=self.random_state
+            features,
+            target,
+            sites,
+            names=names,
+            weights=shares / shares.mean(),
+            folds=self.folds,
+            seed=self.random_state,
         )
         held = self.ensemble_.out_of_fold
-        self.residuals_ = Residuals.of(held, target, sites, weights)
+        self.residuals_ = Residuals.of(held, target, per_site(sites, weights))
         self.parts_ = learn_parts(target - held, self._colours(features), sites, seed=self.random_state)
         self._note(used, target, sites)
         return self
@@ -212,7 +223,6 @@ class SSCRegressor(RegressorMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
-        tags.input_tags.two_d_array = False  # a table with names, no bare array
         tags.target_tags.positive_only = True
         return tags
 

@@ -31,6 +31,16 @@ EXTREME: Final = 3.0
 """Residuals of ln SSC are cut here for smearing: one mislabelled sample must not move every flux."""
 
 
+def per_site(groups: NDArray[Any], weights: Floats) -> Floats:
+    """(n,) weights of rows, changed so that each site has the same total.
+
+    >>> per_site(np.array(["a", "a", "b"]), np.ones(3)).tolist()
+    [0.5, 0.5, 1.0]
+    """
+    _, site = np.unique(groups, return_inverse=True)
+    return np.asarray(weights / np.bincount(site, weights=weights)[site])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Residuals:
     """Residuals of ln SSC on held-out sites, ready for quantiles."""
@@ -49,9 +59,9 @@ class Residuals:
     """(b,) mean of exp(residual) in each bin (Duan 1983)."""
 
     @classmethod
-    def of(cls, estimate: Floats, target: Floats, groups: NDArray[Any], weights: Floats | None = None) -> Residuals:
-        """From out-of-fold estimates and samples, both ln SSC, and the site of each row."""
-        error, share = target - estimate, _per_site(groups, weights)
+    def of(cls, estimate: Floats, target: Floats, share: Floats) -> Residuals:
+        """From out-of-fold estimates and samples, both (n,) ln SSC, and how much each row counts (`per_site`)."""
+        error = target - estimate
         knots = np.linspace(estimate.min(), estimate.max(), KNOTS)
         sizes = _usual(knots, estimate, np.abs(error), share)
         scores = error / np.interp(estimate, knots, sizes)
@@ -82,13 +92,6 @@ class Residuals:
 
     def _middles(self) -> Floats:
         return self.shares - np.diff(self.shares, prepend=0.0) / 2
-
-
-def _per_site(groups: NDArray[Any], weights: Floats | None) -> Floats:
-    """(n,) weights of rows with which each site has the same total."""
-    _, site = np.unique(groups, return_inverse=True)
-    rows = np.ones(len(site)) if weights is None else np.asarray(weights, dtype=float)
-    return rows / np.bincount(site, weights=rows)[site]
 
 
 def _usual(knots: Floats, estimate: Floats, size: Floats, share: Floats) -> Floats:

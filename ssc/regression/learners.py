@@ -87,44 +87,35 @@ class Smoothed(RegressorMixin, BaseEstimator):
 
 
 class ColourKernel(RegressorMixin, BaseEstimator):
-    """Support vector machines with Gaussian kernels, wide and narrow, on the colour features; smooth by themselves.
+    """A support vector machine with a Gaussian kernel on the colour features; smooth by itself.
 
     Args:
-        penalty: C of the machines.
-        reaches: gamma of each kernel, on standardised features; the machines' answers are averaged.
+        penalty: C of the machine.
+        reach: gamma of the kernel, on standardised features.
         rows: Trained on at most so many rows, drawn at random.
         random_state: Of that draw.
     """
 
     def __init__(
-        self,
-        *,
-        penalty: float = 1.0,
-        reaches: tuple[float, ...] = (0.03, 0.1),
-        rows: int = KERNEL_ROWS,
-        random_state: int = 0,
+        self, *, penalty: float = 1.0, reach: float = 0.03, rows: int = KERNEL_ROWS, random_state: int = 0
     ) -> None:
         self.penalty = penalty
-        self.reaches = reaches
+        self.reach = reach
         self.rows = rows
         self.random_state = random_state
 
     def fit(self, features: pd.DataFrame, target: Floats, sample_weight: Floats | None = None) -> Self:
         """Fit on the colour features alone."""
         chosen = self._chosen(len(target))
-        weights = None if sample_weight is None else sample_weight[chosen]
-        self.scaling_ = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-        colours = self.scaling_.fit_transform(features[list(COLOUR)].to_numpy()[chosen])
-        self.machines_ = [
-            SVR(C=self.penalty, gamma=reach, epsilon=0.2).fit(colours, target[chosen], sample_weight=weights)
-            for reach in self.reaches
-        ]
+        machine = SVR(C=self.penalty, gamma=self.reach, epsilon=0.2)
+        self.machine_ = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), machine)
+        weights = {} if sample_weight is None else {"svr__sample_weight": sample_weight[chosen]}
+        self.machine_.fit(features[list(COLOUR)].to_numpy()[chosen], target[chosen], **weights)
         return self
 
     def predict(self, features: pd.DataFrame) -> Floats:
         """(n,) ln SSC."""
-        colours = self.scaling_.transform(features[list(COLOUR)].to_numpy())
-        return np.mean([machine.predict(colours) for machine in self.machines_], axis=0)
+        return self.machine_.predict(features[list(COLOUR)].to_numpy())
 
     def _chosen(self, rows: int) -> NDArray[np.intp]:
         if rows <= self.rows:

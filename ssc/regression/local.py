@@ -111,7 +111,7 @@ def learn_correction(parts: Parts, residuals: Floats, colours: Floats) -> Correc
     """What the residuals (n,) of a site's samples at (n, c) colours say of the site."""
     prior, trust = parts.shared(colours, colours), np.ones(len(residuals))
     for _ in range(ROUNDS):
-        inverse: Floats = np.linalg.inv(prior + np.diag(parts.noise / trust))
+        inverse = np.asarray(np.linalg.inv(prior + np.diag(parts.noise / trust)))
         left = residuals - prior @ (inverse @ residuals)
         trust = (FREEDOM + 1) / (FREEDOM + left**2 / (parts.noise * (FREEDOM - 2) / FREEDOM))
     return Correction(parts=parts, colours=colours, weights=inverse @ residuals, inverse=inverse)

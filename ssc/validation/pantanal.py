@@ -23,6 +23,8 @@ PUBLISHED: Final = "published_mg_l"
 DATE_ONLY_H: Final = 12.0
 """Both dates are without a time, so noon stands for both: the sample is up to half a day off, Landsat passes at about
 13:40 UTC."""
+HALVED_AFTER: Final = 3.0
+"""ASSUMED days between sample and scene after which a row counts half in training; they are up to 8 days apart."""
 WANTED: Final = (
     *("site_no", "sample_date", "sensor", "Latitude", "Longitude", "num_pix", "landsat_dt"),
     *("cloud_cover", "lag_days", "log10_SSC_mgL", "pred_cl", *BANDS),
@@ -57,7 +59,7 @@ def read_pantanal(path: Path) -> pd.DataFrame:
         "ssc_mg_l": 10.0 ** table["log10_SSC_mgL"],
         "censored": False,
         "label_source": "ssc",
-        "weight": 1.0,
+        "weight": 1 / (1 + table["lag_days"].abs() / HALVED_AFTER),
         "basin": "Pantanal",
         "reach_id": -1,
         "longitude": table["Longitude"],

@@ -20,6 +20,7 @@ Views = Mapping[Product, tuple[str, ...]]
 BOTH: Final = "both"
 TRAININGS: Final = {"S30": (Product.S30,), "L30": (Product.L30,), BOTH: (Product.L30, Product.S30)}
 PERMUTATIONAL, FIXED = f"{BOTH}, published layer", f"{BOTH}, six bands only"
+TWICE: Final = f"{BOTH}, twice the steps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,8 @@ class Plan:
     """Train a network with the published layer on both sensors too; its cost grows with the square of the bands."""
     fixed: bool = False
     """Train a network for the six standard bands on both sensors too."""
+    twice: bool = False
+    """Train a network on both sensors with twice the steps too: it sees each sensor as often as the two on one do."""
     draws: int = 4
     """Random subsets of each number of bands."""
     fewest: int = 3
@@ -74,6 +77,8 @@ class Training:
     """What it is trained on."""
     products: tuple[Product, ...]
     stem: str = "spectral"
+    times: int = 1
+    """Epochs, in those of the others."""
 
     @property
     def folder(self) -> str:
@@ -86,7 +91,8 @@ def trainings(plan: Plan) -> list[Training]:
     three = [Training(name=name, products=products) for name, products in TRAININGS.items()]
     both = TRAININGS[BOTH]
     more = [Training(name=PERMUTATIONAL, products=both, stem="permutational")] * plan.permutational
-    return three + more + [Training(name=FIXED, products=both, stem="fixed")] * plan.fixed
+    more += [Training(name=FIXED, products=both, stem="fixed")] * plan.fixed
+    return three + more + [Training(name=TWICE, products=both, times=2)] * plan.twice
 
 
 def settings_of(plan: Plan, training: Training, views: Views, out: Path) -> TrainSettings:
@@ -104,7 +110,7 @@ def settings_of(plan: Plan, training: Training, views: Views, out: Path) -> Trai
             bands=SIX if fixed else tuple(Band),
             stem=training.stem,
         ),
-        epochs=epochs,
+        epochs=epochs * training.times,
         steps_per_epoch=steps,
         batch_size=plan.batch_size,
         crop=plan.crop,

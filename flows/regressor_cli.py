@@ -23,6 +23,13 @@ class Layout(StrEnum):
     PANTANAL = "pantanal"
 
 
+class Groups(StrEnum):
+    """What is held out together when a regressor is judged in training."""
+
+    SITE = "site"
+    DATE = "date"
+
+
 class Held(StrEnum):
     """What is held out."""
 
@@ -59,7 +66,10 @@ def train(
     licence: Annotated[str, typer.Option(help="Of the regressor.")] = "not told",
     source: Annotated[str, typer.Option(help="Where the match-ups are from, for the card.")] = "not told",
     limit: Annotated[list[str] | None, typer.Option(help="What it cannot do, for the card; may be repeated.")] = None,
-    folds: Annotated[int, typer.Option(min=2, help="Into how many parts the sites are dealt.")] = 5,
+    groups: Annotated[
+        Groups, typer.Option(help="What is held out together; date only where there is one river, and say so.")
+    ] = Groups.SITE,
+    folds: Annotated[int, typer.Option(min=2, help="Into how many parts these are dealt.")] = 5,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -70,7 +80,7 @@ def train(
     from flows.regressors import Wanted, train_regressor
 
     wanted = Wanted(name=name, description=description, licence=licence, source=source, limits=tuple(limit or ()))
-    _say(train_regressor(matchups, wanted, out, folds=folds, seed=seed), as_json=as_json)
+    _say(train_regressor(matchups, wanted, out, groups=groups.value, folds=folds, seed=seed), as_json=as_json)
 
 
 @regressor_app.command(epilog="Example: ssc regressor evaluate --matchups pairs.parquet --split site --out out/scores")

@@ -18,6 +18,7 @@ from ssc.regression import SSCRegressor
 from ssc.regression.artefact import load_estimator, save
 from ssc.regression.card import shipped_names, shipped_path
 from ssc.regression.estimator import LEAST_LOCAL
+from ssc.regression.pair import MINIMUM_OUT
 from ssc.regression.pair_fit import NetworkPair
 from ssc.validation import (
     PUBLISHED,
@@ -37,6 +38,8 @@ from ssc.validation.splits import by_site
 OURS: Final = "ssc-regressor"
 SHOWN: Final = ("mdsa", "medae", "rmse", "sspb", "coverage", "width")
 """Figures of the first contender that a summary shows."""
+PAIR_ROWS: Final = 50
+"""Of clear and of turbid water each, without which the production pair is not trained: folds would be left without."""
 ON_CARD: Final = ("mdsa", "sspb", "medae", "mae", "rmse", "rmsle", "pearson_log", "coverage", "width")
 
 
@@ -63,20 +66,32 @@ class Exam:
     draws: int = 1000
 
 
-def train_regressor(matchups: Path, wanted: Wanted, out: Path, *, folds: int = 5, seed: int = 0) -> dict[str, Any]:
-    """Train on all sites after judging on held-out ones; write the artefact. Returns what was done.
+def train_regressor(
+    matchups: Path, wanted: Wanted, out: Path, *, groups: str = "site", folds: int = 5, seed: int = 0
+) -> dict[str, Any]:
+    """Train on all rows after judging on held-out ones; write the artefact. Returns what was done.
+
+    Args:
+        matchups: Table of match-ups.
+        wanted: What the card is to say.
+        out: Folder.
+        groups: What is held out together: site, or date (UTC day of acquisition) where there is one river.
+        folds: Into how many parts these are dealt.
+        seed: Of the deal and the learners.
 
     Raises:
-        InputError: Match-ups of fewer than two sites, or a card that cannot be.
+        InputError: Match-ups of fewer than two groups, or a card that cannot be.
         DataError: A table that holds no match-ups.
     """
     table = prepared(read_table(matchups, "matchup"))
     rows = table[teaches(table)].reset_index(drop=True)
-    if rows["site"].nunique() < 2:
-        raise InputError(f"{matchups}: match-ups of {rows['site'].nunique()} sites to learn from, wanted two or more")
-    metrics = _held_out(rows, folds, seed)
-    model = _fitted(rows, folds, seed)
-    command = f"ssc regressor train --matchups {matchups.name} --name {wanted.name} --folds {folds} --seed {seed}"
+    held = rows.assign(site=rows["acquisition"].dt.strftime("%Y-%m-%d")) if groups == "date" else rows
+    if held["site"].nunique() < 2:
+        raise InputError(f"{matchups}: rows of {held['site'].nunique()} {groups} to learn from, wanted two or more")
+    metrics = _held_out(held, folds, seed) | {"groups": groups}
+    model = _fitted(held, folds, seed)
+    options = f"--name {wanted.name} --groups {groups} --folds {folds} --seed {seed}"
+    command = f"ssc regressor train --matchups {matchups.name} {options}"
     card = save(
         model,
         out,
@@ -118,19 +133,29 @@ def evaluate_regressors(exam: Exam, out: Path, *, again: bool = False) -> dict[s
 
 
 def contenders(table: pd.DataFrame, *, seed: int = 0) -> list[Contender]:
-    """Ours first, then what it must beat; given predictions when the table has them."""
+    """Ours first, then what it must beat; the pair and given predictions when the table has what they need."""
     bands = tuple(f"{band.value}_med" for band in SIX)
     ours = Contender(name=OURS, make=lambda: SSCRegressor(random_state=seed), remark="this project's estimator")
-    pairs = [
-        Contender(
-            name=f"pair-{mode}",
-            make=lambda mode=mode: NetworkPair(inputs=bands, mode=mode, random_state=seed),
-            remark=f"the production network pair ({mode} rule) trained by us on the six medians",
-        )
-        for mode in ("strict", "repaired")
-    ]
+    pairs = (
+        []
+        if not _trains_pair(table)
+        else [
+            Contender(
+                name=f"pair-{mode}",
+                make=lambda mode=mode: NetworkPair(inputs=bands, mode=mode, random_state=seed),
+                remark=f"the production network pair ({mode} rule) trained by us on the six medians",
+            )
+            for mode in ("strict", "repaired")
+        ]
+    )
     told = [baselines.given(PUBLISHED, "published", "fitted by its authors on these very stations")]
     return [ours, *baselines.baselines(), *pairs, *(told if PUBLISHED in table else [])]
+
+
+def _trains_pair(table: pd.DataFrame) -> bool:
+    """Whether there are rows for both networks of the production pair: for clear and for turbid water."""
+    clear = table["ssc_mg_l"].between(np.exp(MINIMUM_OUT), np.exp(NetworkPair().maximum_out))
+    return bool(min(clear.sum(), (~clear).sum()) >= PAIR_ROWS)
 
 
 def adapt_regressor(regressor: str, samples: Path, out: Path, *, name: str | None = None) -> dict[str, Any]:
@@ -184,14 +209,14 @@ def _fitted(rows: pd.DataFrame, folds: int, seed: int) -> SSCRegressor:
 
 
 def _held_out(rows: pd.DataFrame, folds: int, seed: int) -> dict[str, Any]:
-    """Scores on sites that neither the estimator nor its choice of learners had seen."""
+    """Scores on groups (column site) that neither the estimator nor its choice of learners had seen."""
     parts = min(folds, rows["site"].nunique())
     ours = Contender(name=OURS, make=lambda: SSCRegressor(folds=folds, random_state=seed))
     found = contest(rows, [ours], by_site(rows, seed=seed, folds=parts))
     pairs: Pairs = found.pairs(OURS)
     figures = score(pairs)
     kept = {name: figures[name] for name in ON_CARD if name in figures and np.isfinite(figures[name])}
-    return kept | {"judged": f"{parts} folds by site, seed {seed}; learners chosen anew inside each fold"}
+    return kept | {"judged": f"{parts} folds of whole groups, seed {seed}; learners chosen anew inside each fold"}
 
 
 def _summary(report: Report, out: Path) -> dict[str, Any]:

@@ -231,7 +231,7 @@ def test_quantiles_are_those_of_a_slow_count():
     rng = np.random.default_rng(1)
     estimate, site = rng.normal(3, 1, 300), np.repeat(np.arange(10), 30)
     target = estimate + rng.normal(0, 0.4, 300)
-    residuals = Residuals.of(estimate, target, per_site(site, np.ones(300)))
+    residuals = Residuals.of(estimate, target, per_site(site, np.ones(300)), 10)
     scores = (target - estimate) / np.interp(estimate, residuals.knots, residuals.sizes)
     low, high = residuals.interval(np.array([3.0]), 0.2)[0] - 3.0
     size = np.interp(3.0, residuals.knots, residuals.sizes)
@@ -242,8 +242,19 @@ def test_each_site_counts_alike_however_many_rows_it_has():
     estimate = np.zeros(1010)
     target = np.concatenate([np.full(1000, 0.1), np.full(10, 1.0)])  # one busy quiet site, one wild with few rows
     site = np.concatenate([np.zeros(1000), np.ones(10)])
-    residuals = Residuals.of(estimate, target, per_site(site, np.ones(1010)))
+    residuals = Residuals.of(estimate, target, per_site(site, np.ones(1010)), 2)
     assert residuals.factors[0] == pytest.approx((np.exp(0.1) + np.exp(1.0)) / 2, rel=1e-6)
+
+
+def test_few_sites_give_their_largest_residuals_as_ends():
+    rng = np.random.default_rng(1)
+    estimate, site = rng.normal(3, 1, 300), np.repeat(np.arange(6), 50)
+    error = rng.normal(0, 0.4, 300)
+    residuals = Residuals.of(estimate, estimate + error, per_site(site, np.ones(300)), 6)
+    ends = residuals.interval(estimate, 0.1)
+    inside = (ends[:, 0] <= estimate + error + 1e-9) & (estimate + error - 1e-9 <= ends[:, 1])
+    assert inside.all()
+    assert (np.diff(residuals.interval(estimate, 0.5)) < np.diff(ends)).all()
 
 
 # nothing is learned from the rows it is judged on

@@ -124,7 +124,7 @@ class SSCRegressor(RegressorMixin, BaseEstimator):
             seed=self.random_state,
         )
         held = self.ensemble_.out_of_fold
-        self.residuals_ = Residuals.of(held, target, per_site(sites, weights))
+        self.residuals_ = Residuals.of(held, target, per_site(sites, weights), len(np.unique(sites)))
         self.parts_ = learn_parts(target - held, self._colours(features), sites, seed=self.random_state)
         self._note(used, target, sites)
         return self

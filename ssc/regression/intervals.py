@@ -57,9 +57,11 @@ class Residuals:
     """(b - 1,) estimates between the bins of smearing."""
     factors: Floats
     """(b,) mean of exp(residual) in each bin (Duan 1983)."""
+    sites: int
+    """How many sites the residuals are from."""
 
     @classmethod
-    def of(cls, estimate: Floats, target: Floats, share: Floats) -> Residuals:
+    def of(cls, estimate: Floats, target: Floats, share: Floats, sites: int) -> Residuals:
         """From out-of-fold estimates and samples, both (n,) ln SSC, and how much each row counts (`per_site`)."""
         error = target - estimate
         knots = np.linspace(estimate.min(), estimate.max(), KNOTS)
@@ -74,10 +76,15 @@ class Residuals:
             shares=np.cumsum(share[order]) / share.sum(),
             edges=edges,
             factors=factors,
+            sites=sites,
         )
 
     def interval(self, estimate: Floats, alpha: float, scale: ArrayLike = 1.0) -> Floats:
-        """(n, 2) ends of ln SSC that hold 1 - alpha of the residuals; `scale` (n,) widens or narrows each."""
+        """(n, 2) ends of ln SSC that hold 1 - alpha of the residuals; `scale` (n,) widens or narrows each.
+
+        Of fewer than 1 / alpha sites none stands for the worst alpha of them: the largest residuals are the ends.
+        """
+        alpha = alpha if self.sites * alpha >= 1 else 0.0
         size = np.interp(estimate, self.knots, self.sizes) * np.asarray(scale, dtype=float)
         low, high = (np.interp(share, self._middles(), self.scores) for share in (alpha / 2, 1 - alpha / 2))
         ends = estimate[:, None] + size[:, None] * np.array([min(low, 0.0), max(high, 0.0)])

@@ -72,16 +72,17 @@ class Smoothed(RegressorMixin, BaseEstimator):
         self.points = points
 
     def fit(self, features: pd.DataFrame, target: Floats, sample_weight: Floats | None = None) -> Self:
-        """Fit the learner, and note how wide each feature spreads."""
-        values = features.to_numpy()
+        """Fit the learner on the features that have any value here, and note how wide each spreads."""
+        self.kept_ = features.columns[features.notna().any()].tolist()
+        values = features[self.kept_].to_numpy()
         self.learner_ = clone(self.learner).fit(values, target, sample_weight=sample_weight)
         half = np.random.default_rng(0).standard_normal((self.points // 2, values.shape[1]))
-        self.steps_ = np.concatenate([half, -half]) * self.spread * np.nan_to_num(np.nanstd(values, axis=0))
+        self.steps_ = np.concatenate([half, -half]) * self.spread * np.nanstd(values, axis=0)
         return self
 
     def predict(self, features: pd.DataFrame) -> Floats:
         """(n,) ln SSC."""
-        values = features.to_numpy()
+        values = features[self.kept_].to_numpy()
         about = (values[:, None, :] + self.steps_).reshape(-1, values.shape[1])
         return self.learner_.predict(about).reshape(len(values), -1).mean(axis=1)
 

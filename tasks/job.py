@@ -14,7 +14,7 @@ from ssc.masks import Masker
 from ssc.pools import Duty
 from ssc.provenance import code_version, settings_hash
 from ssc.reaches import Reaches, read_reaches
-from ssc.regression import Regressor, load
+from ssc.regression import Regressor, identity, load
 from tasks import maskers
 
 
@@ -57,7 +57,7 @@ class Job:
                 "code": code_version(),
                 "reaches": open_reaches(self.reaches).digest,
                 "masker": maskers.identity(self.masker),
-                "regressor": self.regressor,
+                "regressor": identity(self.regressor),
                 "dem": self.dem,
                 "corridor": self.corridor,
                 "clear": self.clear,
@@ -129,7 +129,11 @@ def _open_masker(name: str, dem: str | None, _identity: str) -> Masker:
 open_masker.cache_clear = _open_masker.cache_clear  # as of any cached function; the benchmark starts afresh with it
 
 
-@lru_cache(maxsize=4)
 def open_regressor(name: str) -> Regressor:
-    """The regressor of that name, opened once per process."""
+    """The regressor of that name or card, opened once per process and anew when its card or file has changed."""
+    return _open_regressor(name, identity(name))
+
+
+@lru_cache(maxsize=4)
+def _open_regressor(name: str, _identity: str) -> Regressor:
     return load(name)

@@ -7,7 +7,7 @@ from tasks.parana import parana_paired
 
 def test_the_shipped_masker_takes_hardly_any_turbid_river_for_cloud_or_snow(shared):
     """But for the day in sun glint, when a quarter of it passes for cloud; all that is lost is counted."""
-    paired, lost = parana_paired(shared / "data" / "parana_sentinel2_tss", masker="default")
+    _, lost = parana_paired(shared / "data" / "parana_sentinel2_tss", masker="default")
     red = lost[(lost["by"] == "red") & (lost["class"] == ">0.10")].set_index("date")
     turbid = red[red["water_px"] >= 100]
     assert len(turbid) == 5

@@ -44,6 +44,8 @@ HALO = 64
 PASSES = 9
 """Chips measured of all that production would run."""
 CHIP = 512
+BAKED_PASSES = 40
+"""Chips by the network for any bands, baked, and as many by the one for six, in turns."""
 BACKBONE = "deeplabv3p"
 """The network of the quickstart and of production."""
 MASKER = "default"
@@ -142,6 +144,32 @@ def _published_pass(chip: NDArray[np.float32], device: str) -> Callable[[], obje
     return one
 
 
+def measure_baked(device: str) -> dict[str, Any]:
+    """Median seconds of a chip by a network for six bands and by one for any bands, baked for these six; in turns.
+
+    Random weights: both have the same layers once the kernels of the bands are written in, so they take the same time.
+    """
+    import torch
+
+    from models.multitask import NetworkConfig, bake, build_network
+    from ssc.bands import Band, responses
+
+    torch.manual_seed(0)
+    chip = torch.from_numpy(tile(CHIP))[None].to(device)
+    six = build_network(NetworkConfig()).eval()
+    baked = bake(build_network(NetworkConfig(stem="spectral", bands=tuple(Band))).eval(), responses(None, SIX), SIX)
+    networks = {"six bands": six.to(device), "any bands, baked": baked.eval().to(device)}
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    with torch.inference_mode():
+        for turn in range(BAKED_PASSES + 2):
+            for name, network in networks.items():
+                started = time.perf_counter()
+                network(chip).cpu()
+                if turn >= 2:
+                    times[name].append(time.perf_counter() - started)
+    return {name: {"seconds": median(found), "passes": len(found)} for name, found in times.items()}
+
+
 def peak_gb() -> float:
     """Largest resident memory of this process so far, 10^9 bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
@@ -158,6 +186,8 @@ def apart(what: str, masker: str | None, windows: list[Window], device: str) -> 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
     """In the fresh process."""
+    if asked["what"] == "baked":
+        return measure_baked(asked["device"])
     if asked["what"] == "chips":
         return measure_chips(asked["masker"], asked["device"])
     names = ("row", "col", "height", "width")
@@ -194,6 +224,11 @@ def compare(basin: Path, device: str) -> dict[str, Any]:
                 f"{name}: chip per node / whole tile": production / tile_["seconds"],
                 f"{name}: chip per node / corridor windows": production / corridor_["seconds"],
             }
+    baked = apart("baked", None, [], device)
+    found["seconds"] |= {f"a chip, {name}": figures for name, figures in baked.items()}
+    found["ratios"]["any bands, baked / six bands"] = (
+        baked["any bands, baked"]["seconds"] / baked["six bands"]["seconds"]
+    )
     seconds = {name: figures["seconds"] for name, figures in found["seconds"].items()}
     across = f"{BACKBONE}, a chip per node / {MASKER}, corridor windows"
     found["ratios"][across] = seconds[f"{BACKBONE}, a chip per node"] / seconds[f"{MASKER}, corridor windows"]
@@ -210,7 +245,7 @@ def show(found: dict[str, Any]) -> None:
         seconds.add_row(name, f"{row['seconds']:.2f}", peak, share)
     ratios = Table("what", "ratio", title="ratios")
     for name, value in found["ratios"].items():
-        ratios.add_row(name, f"{value:.1f}")
+        ratios.add_row(name, f"{value:.3g}")
     Console().print(seconds, ratios)
 
 

@@ -12,7 +12,7 @@ from models.cards import WEIGHTS, shipped
 from models.masker import load_masker
 from models.scores import count, count_clear_water
 from scenes import MIDWINTER, every_weather
-from ssc.bands import SIX, Band, Product
+from ssc.bands import CODES, SIX, Band, Product
 from ssc.granules import find
 from ssc.legacy import dswx, fmask
 from ssc.masks import Mask
@@ -146,3 +146,46 @@ def test_truth_labels_are_what_the_scores_are_about():
     example = every_weather(seed=43)[1]
     known = labels(example.scene, rims=False)
     assert np.array_equal(known[Mask.CLOUD] == 1, example.masks[Mask.CLOUD])
+
+
+BAND_LISTS = {"all": None, "six": SIX, "without blue": SIX[1:], "without short-wave infrared": SIX[:4]}
+"""None: all that the product has, 8 of L30 and 13 of S30."""
+
+
+@pytest.fixture(scope="module")
+def by_bands():
+    """Counts of any-sensor on the same scenes, under each list of bands; the table of `docs/any-sensor.md`."""
+    any_sensor = load_masker("any-sensor", device="cpu")
+    pairs = {name: [] for name in BAND_LISTS}
+    for (seed, tile), (number, weather) in product(BASINS, enumerate((*PROGRAMME[:6], WINTER))):
+        midwinter = MIDWINTER_SOUTH if tile == "21JVH" else MIDWINTER
+        day = midwinter if weather is WINTER else DAYS[number % len(DAYS)]
+        platform = ("L8", "S2A", "L9", "S2B")[number % 4]
+        of = Product.S30 if platform.startswith("S") else Product.L30
+        has = tuple(band for band in Band if band in CODES[of])
+        made = simulate_scene(seed=seed, size=512, tile=tile, day=day, weather=weather, platform=platform)
+        seen, truth = observation(made, has), labels(made, rims=False)
+        for name, bands in BAND_LISTS.items():
+            given = bands or has
+            answer = any_sensor(np.stack([seen.band(band) for band in given]), bands=given, product=of)
+            pairs[name].append((found_at(answer, any_sensor.thresholds), truth))
+    counts = {name: sum((count(*pair) for pair in some[1:]), count(*some[0])) for name, some in pairs.items()}
+    for name, found in counts.items():
+        print(f"any-sensor, {name}: F1", found.f1.round(3), "mean", found.f1.mean().round(3))
+    return counts
+
+
+def test_one_set_of_weights_serves_thirteen_bands_six_and_four(by_bands):
+    water = {name: counts.f1[Mask.WATER] for name, counts in by_bands.items()}
+    assert min(water.values()) > 0.85
+    assert by_bands["six"].f1.mean() > 0.85
+    assert by_bands["all"].f1.mean() > 0.83
+    cloud = {name: counts.f1[Mask.CLOUD] for name, counts in by_bands.items()}
+    assert min(cloud["all"], cloud["six"], cloud["without blue"]) > 0.85
+
+
+def test_what_the_short_wave_infrared_is_worth(by_bands):
+    """Without it clouds are found less often and terrain shadow hardly: the card says so."""
+    without, six = by_bands["without short-wave infrared"], by_bands["six"]
+    assert without.f1[Mask.CLOUD] < six.f1[Mask.CLOUD]
+    assert without.f1[Mask.TERRAIN_SHADOW] < six.f1[Mask.TERRAIN_SHADOW]

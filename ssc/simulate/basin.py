@@ -85,7 +85,7 @@ def simulate_basin(
     basin = _layout(Path(out))
     landscape = shape_land(corner(tile, size), tile=tile, seed=seed)
     vectors.write_reaches(landscape, basin.reaches)
-    _write_dem(landscape, basin.dem)
+    write_dem(landscape, basin.dem)
     dates, tables = spread(start, granules), []
     weathers = weather_of(dates, southern=landscape.southern)
     for number, (day, weather) in enumerate(zip(dates, weathers, strict=True)):
@@ -145,7 +145,8 @@ def _layout(folder: Path) -> Basin:
     return basin
 
 
-def _write_dem(landscape: Landscape, path: Path) -> None:
+def write_dem(landscape: Landscape, path: Path) -> None:
+    """Write the elevation of a landscape and of what lies about it, metres, as a GeoTIFF."""
     west, north = landscape.origin_m
     domain = GeoBox(landscape.dem_m.shape, Affine(30, 0, west, 0, -30, north), landscape.geobox.crs)
     write_raster(path, landscape.dem_m[None], domain, nodata=-9999, tags={"SIMULATED": SIMULATED}, descriptions=("m",))

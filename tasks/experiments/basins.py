@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from multiprocessing import get_context
@@ -23,21 +22,18 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from affine import Affine
-from odc.geo.geobox import GeoBox
 
 from ssc.drafts import drafted
 from ssc.errors import InputError
 from ssc.provenance import code_version, settings_hash
 from ssc.simulate import Scene, surface, vectors
-from ssc.simulate.basin import PLATFORMS, lit_overpass, weather_of
+from ssc.simulate.basin import PLATFORMS, lit_overpass, weather_of, write_dem
 from ssc.simulate.calendar import spread
 from ssc.simulate.grid import corner
-from ssc.simulate.headers import SIMULATED
 from ssc.simulate.landscape import Landscape, shape_land
 from ssc.simulate.scene import observe
 from ssc.simulate.seeds import stream
-from ssc.simulate.writer import write_granule, write_raster
+from ssc.simulate.writer import write_granule
 from tasks import maskers
 from tasks.experiments.basin_samples import BasinFiles, sample_granule
 
@@ -181,10 +177,7 @@ def _passes(landscape: Landscape, count: int) -> Iterator[tuple[Scene, float]]:
 def _write_ground(landscape: Landscape, folder: Path) -> BasinFiles:
     """Reaches and elevation, as `ssc.simulate.simulate_basin` writes them."""
     vectors.write_reaches(landscape, folder / "reaches.gpkg")
-    west, north = landscape.origin_m
-    domain = GeoBox(landscape.dem_m.shape, Affine(30, 0, west, 0, -30, north), landscape.geobox.crs)
-    tags = {"SIMULATED": SIMULATED}
-    write_raster(folder / "dem.tif", landscape.dem_m[None], domain, nodata=-9999, tags=tags, descriptions=("m",))
+    write_dem(landscape, folder / "dem.tif")
     return BasinFiles(reaches=str(folder / "reaches.gpkg"), dem=str(folder / "dem.tif"))
 
 
@@ -194,23 +187,16 @@ def _finished(plan: BasinPlan, files: dict[int, Path], todo: Sequence[int]) -> I
     if count <= 1:
         yield from (run_basin(plan, seed, files[seed]) for seed in todo)
         return
-    with _one_thread_each():
-        pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
-        try:
-            for future in as_completed([pool.submit(run_basin, plan, seed, files[seed]) for seed in todo]):
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started meanwhile compute in one thread: the libraries read this when they are loaded."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_one_thread)
     try:
-        yield
+        for future in as_completed([pool.submit(run_basin, plan, seed, files[seed]) for seed in todo]):
+            yield future.result()
     finally:
-        del os.environ["OMP_NUM_THREADS"]
-        if before is not None:
-            os.environ["OMP_NUM_THREADS"] = before
+        pool.shutdown(cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """In each process: as many processes as processors, each with one thread, do not get in each other's way."""
+    import torch  # noqa: PLC0415 - slow to load, and only the processes need it here
+
+    torch.set_num_threads(1)

@@ -16,7 +16,8 @@ from ssc.quality import Quality
 from ssc.validation import PUBLISHED, Contender, Options, evaluate, read_pantanal
 from ssc.validation.baselines import calibrated, formula, given, nechad_red, physical, site_variances, training_median
 from ssc.validation.contest import contest, fitted, prepared
-from ssc.validation.learning import curve
+from ssc.validation.learning import curve, noise_floor
+from ssc.validation.metrics import Pairs
 from ssc.validation.splits import Split, by_basin, by_date, by_site, locked, locked_sites
 
 OFFSETS = (-1.0, 0.0, 1.0)
@@ -320,6 +321,14 @@ def test_an_estimator_that_refuses_so_few_samples_is_told():
     table = prepared(rivers())
     found = curve(table, Contender(name="c", make=Careful), by_site(table), ks=(0, 2, 3), draws=1)
     assert found["refused"].tolist() == [0, 1, 0] * 2
+
+
+def test_noise_floor_is_what_offsets_of_sites_leave():
+    """Sites off by factors of their own, rows by a factor of 2 either way: 100 % is left."""
+    site = np.repeat(["a", "b", "c"], 20)
+    wrong = np.repeat([10.0, 0.1, 3.0], 20) * np.where(np.arange(60) % 2, 2.0, 0.5)
+    pairs = Pairs(observed=np.full(60, 50.0), predicted=50.0 * wrong, site=site)
+    assert noise_floor(pairs) == pytest.approx(100.0)
 
 
 def test_no_curve_without_adapt_or_over_seen_sites():

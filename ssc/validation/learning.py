@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ssc.errors import InputError
 from ssc.validation.contest import Contender, fitted, labels
-from ssc.validation.metrics import METRICS, Pairs
+from ssc.validation.metrics import METRICS, Pairs, ln_ratio, mdsa
 from ssc.validation.splits import Index, Split
 
 KS: Final = (0, 1, 2, 3, 5, 8, 10)
@@ -30,6 +30,16 @@ LEFT: Final = 3
 """Samples that must be left of a site to score on."""
 DRAWS: Final = 5
 FIGURES: Final = ("mdsa", "medae", "mae", "sspb", "rmsle")
+
+
+def noise_floor(pairs: Pairs) -> float:
+    """MdSA (%) if each site's median error were known from all of its own rows: what no offset of a site can mend.
+
+    It knows the rows it is judged on, so it flatters: a bound for the curve, no score.
+    """
+    ratio, (names, site) = ln_ratio(pairs), np.unique(pairs.sites(), return_inverse=True)
+    offsets = np.array([np.median(ratio[site == number]) for number in range(len(names))])
+    return mdsa(ratio - offsets[site])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

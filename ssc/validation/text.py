@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ssc.validation import tables
 from ssc.validation.groups import ALL, COMMON, LAG_H, NEAR
+from ssc.validation.learning import noise_floor
 from ssc.validation.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -86,12 +87,15 @@ def _curve(report: Report) -> list[str]:
         "MdSA in percent after adapting to so many random samples of each held-out site; mean of the draws and their "
         "range. Where an estimator refuses so few samples its estimate stays as it was. Scored on the rows left:"
     )
+    floors = {name: noise_floor(report.contest.pairs(name)) for name in report.curve["contender"].unique()}
+    floor = ", ".join(f"{name} {value:.1f}" for name, value in floors.items())
     return [
         "## Local samples",
         told,
         tables.curve_table(report.curve, "rest"),
         "Scored on the same rows for all numbers:",
         tables.curve_table(report.curve, "same"),
+        f"Noise floor, MdSA in percent less each site's median error, known from all of its own rows: {floor}.",
     ]
 
 

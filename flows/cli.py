@@ -17,6 +17,7 @@ from flows.engine import Engine, run_estimate
 from flows.flux_cli import flux
 from flows.masker_cli import masker_app
 from flows.matchups_cli import matchups_app
+from flows.plan_cli import plan
 from flows.regressor_cli import regressor_app
 from ssc.errors import InputError, SscError
 
@@ -35,6 +36,7 @@ app.add_typer(masker_app, name="masker")
 app.add_typer(matchups_app, name="matchups")
 app.add_typer(regressor_app, name="regressor")
 app.command(epilog="Example: ssc flux out/store --discharge na_sword_v16_SOS_results.nc --out flux.csv")(flux)
+app.command(epilog="Example: ssc plan --reaches sword.gpkg --basin 74 --start 2021-09-01 --end 2021-09-30")(plan)
 
 
 class Format(StrEnum):

@@ -19,6 +19,7 @@ COMMANDS = [
     ["query"],
     ["flux"],
     ["report"],
+    ["plan"],
     ["doctor"],
     ["masker", "list"],
     ["masker", "predict"],

@@ -29,6 +29,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ssc.errors import InputError
 from ssc.quality import Quality
+from ssc.regression.checks import check_complete, checked_groups, checked_ssc, checked_weights, table_of
 from ssc.regression.columns import COLOUR, FEATURE_SET, MEDIANS, available, make_features, schema, schema_hash
 from ssc.regression.ensemble import fit_ensemble
 from ssc.regression.intervals import Residuals, per_site
@@ -105,13 +106,13 @@ class SSCRegressor(RegressorMixin, BaseEstimator):
             InputError: No groups, or fewer than two sites; columns missing; numbers that are none or not positive.
         """
         names = self._checked_parameters()
-        sites = _checked_groups(groups, len(X))
-        target = np.log(np.maximum(_checked_ssc(y, len(X)), FLOOR))
-        weights = np.ones(len(X)) if sample_weight is None else _checked_weights(sample_weight, len(X))
-        table = _frame(X)
+        sites = checked_groups(groups, len(X))
+        target = np.log(np.maximum(checked_ssc(y, len(X)), FLOOR))
+        weights = np.ones(len(X)) if sample_weight is None else checked_weights(sample_weight, len(X))
+        table = table_of(X)
         used = available(table)
         features = make_features(table, used)
-        _check_complete(features)
+        check_complete(features)
         self.support_ = Support.of(features)
         shares = per_site(sites, weights) if self.balance else weights
         self.ensemble_ = fit_ensemble(
@@ -191,7 +192,7 @@ class SSCRegressor(RegressorMixin, BaseEstimator):
             InputError: Fewer than three samples with reflectance, or numbers that are none.
         """
         check_is_fitted(self)
-        target = np.log(np.maximum(_checked_ssc(y, len(X)), FLOOR))
+        target = np.log(np.maximum(checked_ssc(y, len(X)), FLOOR))
         features = self._features(X)
         seen = features[list(MEDIANS)].notna().all(axis=1).to_numpy()
         if seen.sum() < LEAST_LOCAL:
@@ -247,7 +248,7 @@ class SSCRegressor(RegressorMixin, BaseEstimator):
 
     def _features(self, X: pd.DataFrame) -> pd.DataFrame:
         check_is_fitted(self)
-        return make_features(_frame(X), self.feature_names_in_.tolist())
+        return make_features(table_of(X), self.feature_names_in_.tolist())
 
     def _colours(self, features: pd.DataFrame) -> Floats:
         """(n, c) standardised, clipped to training; what is missing counts as the middle."""
@@ -290,46 +291,3 @@ class SSCRegressor(RegressorMixin, BaseEstimator):
         if names.shape != (rows,):
             raise InputError(f"sites: found {names.shape}, wanted one per row ({rows},)")
         return [(site, found) for site in self.sites_ if (found := np.flatnonzero(names == site)).size]
-
-
-def _frame(X: pd.DataFrame) -> pd.DataFrame:
-    if not isinstance(X, pd.DataFrame):
-        raise InputError(f"samples: found {type(X).__name__}, wanted a DataFrame with columns {' '.join(MEDIANS)}")
-    return X
-
-
-def _checked_ssc(y: ArrayLike, rows: int) -> Floats:
-    ssc = np.asarray(y, dtype=float)
-    if ssc.shape != (rows,):
-        raise InputError(f"SSC: found shape {ssc.shape}, wanted one value per sample ({rows},)")
-    bad = ~(np.isfinite(ssc) & (ssc > 0))
-    if bad.any():
-        raise InputError(f"SSC: {bad.sum()} of {rows} are not positive numbers, first in row {int(np.argmax(bad))}")
-    return ssc
-
-
-def _checked_groups(groups: ArrayLike | None, rows: int) -> NDArray[Any]:
-    if groups is None:
-        raise InputError(
-            "fit without groups: wanted groups=site of each row. Errors and intervals that hold on unseen rivers can "
-            "only be learned by holding out whole sites"
-        )
-    sites = np.asarray(groups)
-    if sites.shape != (rows,):
-        raise InputError(f"groups: found shape {sites.shape}, wanted one site per sample ({rows},)")
-    if len(np.unique(sites.astype(str))) < 2:
-        raise InputError(f"groups: all {rows} samples are of one site, wanted two sites at least")
-    return sites.astype(str)
-
-
-def _checked_weights(sample_weight: ArrayLike, rows: int) -> Floats:
-    weights = np.asarray(sample_weight, dtype=float)
-    if weights.shape != (rows,) or not (np.isfinite(weights) & (weights > 0)).all():
-        raise InputError(f"sample_weight: found shape {weights.shape}, wanted {rows} positive numbers")
-    return weights
-
-
-def _check_complete(features: pd.DataFrame) -> None:
-    lacking = features[list(MEDIANS)].isna().any(axis=1)
-    if lacking.any():
-        raise InputError(f"samples: {lacking.sum()} of {len(features)} without reflectance, wanted all six medians")

@@ -117,7 +117,7 @@ def explained(error: Exception, href: str, file: str) -> SscError:
     if "://" not in href:
         return _local(Path(href), which, _reason(error))
     status = http_status(error)
-    return _remote(error, href, which) if status is None else _answered(status, which)
+    return _remote(error, href, which) if status is None else answered(status, which)
 
 
 def http_status(error: Exception) -> int | None:
@@ -144,13 +144,18 @@ def told(href: str, file: str) -> str:
     return place if place.endswith(file) else f"{file} at {place}"
 
 
-def _answered(status: int, which: str) -> SscError:
-    """The error that an HTTP status amounts to."""
+def answered(status: int, which: str) -> SscError:
+    """The error that an HTTP status amounts to.
+
+    Args:
+        status: HTTP status, not 200.
+        which: The file, fit for a message.
+    """
     if status in _REFUSED:
         return AccessError(f"refused: {which}: found HTTP {status}, wanted access ({_LOGIN})")
     if status in _ABSENT:
         return MissingFileError(f"missing file: {which}: found HTTP {status}, wanted a GeoTIFF")
-    if status == 429 or status >= 500:
+    if status in {408, 425, 429} or status >= 500:
         return TransientError(f"server in trouble: {which}: found HTTP {status}, wanted 200 (try again later)")
     return DataError(f"server will not send: {which}: found HTTP {status}, wanted 200")
 

@@ -49,7 +49,7 @@ def _grid(part: rasterio.DatasetReader) -> tuple[int, int]:
 
 
 def _inflate(file: IO[bytes], dataset: rasterio.DatasetReader, grid: tuple[int, int], level: int | None) -> None:
-    """Unpack every block of a level by zlib: GDAL does not look at the Adler-32 behind it, so 1 flip in 15 passes it."""
+    """Unpack every block of a level by zlib: GDAL does not look at the Adler-32 behind it, so 1 flip in 15 passes."""
     for row in range(grid[0]):
         for col in range(grid[1]):
             offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=1, ovr=level)

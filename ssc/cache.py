@@ -136,8 +136,14 @@ def etag_of(part: Path) -> Path:
     return part.with_name(f"{part.name}{_ETAG}")
 
 
+def empty(part: Path) -> None:
+    """Begin an unfinished file anew. It is not removed: a new one of its name would not have our lock."""
+    etag_of(part).unlink(missing_ok=True)
+    part.write_bytes(b"")
+
+
 def discard(part: Path) -> None:
-    """Remove an unfinished file and its ETag."""
+    """Remove an unfinished file and its ETag, for good."""
     part.unlink(missing_ok=True)
     etag_of(part).unlink(missing_ok=True)
 

@@ -37,7 +37,7 @@ from ssc.intact import read_through
 from ssc.transfer import DamagedError, Patience, PauseError, RemoteFile, attempt
 
 BUDGET_BYTES: Final = 50 * 10**9
-"""About 280 granules of the seven files that the maskers read."""
+"""About 290 granules of the seven files that the maskers read."""
 _PROGRESS: Final = 2**16
 """Bytes beyond what any try before had: then the tries are counted anew."""
 
@@ -173,12 +173,11 @@ class Downloader:
             futures = [self._pool.submit(self._settled, file, batch, leases) for file in files]
             try:
                 results = [future.result() for future in futures]
-            except BaseException:
+            finally:  # nothing is left to stop, unless we were interrupted
                 batch.error = TransientError("download interrupted: found a stop on the way, wanted all files")
                 for future in futures:
                     future.cancel()
                 wait(futures)
-                raise
             yield results
 
     def _settled(self, file: RemoteFile, batch: _Batch, leases: ExitStack) -> Fetched:
@@ -189,6 +188,10 @@ class Downloader:
             return Fetched(file=file, error=error)
         except SscError as error:
             return Fetched(file=file, error=error)
+        except OSError as error:
+            found = error.strerror or type(error).__name__
+            text = f"no use of the cache: {file.which}: found {found}, wanted to write to {self._cache.folder}"
+            return Fetched(file=file, error=TransientError(text))
         return Fetched(file=file, path=self._cache.path(file.name))
 
     def _obtained(self, file: RemoteFile, batch: _Batch) -> IO[bytes]:
@@ -225,10 +228,10 @@ class Downloader:
                 return
             try:
                 self._persist(file, part, batch)
-            except SscError:
+                self._cache.publish(part, file.name)
+            except (SscError, OSError):
                 discard(part)
                 raise
-            self._cache.publish(part, file.name)
 
     def _persist(self, file: RemoteFile, part: Path, batch: _Batch) -> None:
         """Try until the part is the whole file or no try is left."""
@@ -240,7 +243,7 @@ class Downloader:
             attempt(self._session, file, part, patience=patience, reserve=self._cache.reserve, check=batch.check)
 
         def stop(state: RetryCallState) -> bool:
-            return course.is_over(_error(state), part.stat().st_size if part.exists() else 0, patience)
+            return course.is_over(_error(state), part.stat().st_size, patience)
 
         def pause(state: RetryCallState) -> float:
             longest = min(patience.first_s * 2.0**course.fruitless, patience.most_s)

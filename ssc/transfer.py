@@ -19,7 +19,7 @@ import requests
 import urllib3
 from urllib3.exceptions import HTTPError, InvalidHeader
 
-from ssc.cache import discard, etag_of
+from ssc.cache import empty, etag_of
 from ssc.earthdata import refusal
 from ssc.errors import AccessError, DataError, InputError, SscError, TransientError
 from ssc.gdal import FAILURES, answered, explained, is_earthdata, told
@@ -133,7 +133,7 @@ def _receive(
     if answer.status_code not in {200, 206}:
         _refuse(answer, file, part)
     if answer.status_code == 206 and not _continues(answer, part, start):
-        discard(part)
+        empty(part)
         raise TransientError(f"another part came: {file.which}: found other bytes, wanted those from {start}")
     if "text/html" in answer.headers.get("Content-Type", ""):
         raise _web_page(file)
@@ -176,9 +176,8 @@ def _write(
 def _resumption(part: Path) -> tuple[int, dict[str, str]]:
     """Bytes that are there and can be built upon, and the headers that ask for the rest."""
     headers = {"Accept-Encoding": "identity"}  # else lengths are those of something else
-    etag, size = etag_of(part), part.stat().st_size if part.exists() else 0
+    etag, size = etag_of(part), part.stat().st_size
     if size == 0 or not etag.exists():
-        part.touch()
         return 0, headers
     return size, headers | {"Range": f"bytes={size}-", "If-Range": etag.read_text()}
 
@@ -186,8 +185,7 @@ def _resumption(part: Path) -> tuple[int, dict[str, str]]:
 def _keep_etag(answer: requests.Response, part: Path) -> None:
     """Weak ETags are of no use: RFC 9110, 13.1.5, takes strong ones alone in If-Range."""
     etag = answer.headers.get("ETag", "")
-    etag_of(part).unlink(missing_ok=True)
-    part.write_bytes(b"")  # in this order: a kill between leaves no ETag beside bytes of another file
+    empty(part)  # before the new ETag: a kill between leaves none beside bytes of another file
     if etag.startswith('"'):
         etag_of(part).write_text(etag)
 
@@ -214,7 +212,7 @@ def _refuse(answer: requests.Response, file: RemoteFile, part: Path) -> None:
     if status in {401, 403}:
         raise refusal(status, answer.raw.read(2**14, decode_content=True).decode(errors="replace"), file.which)
     if status == 416:
-        discard(part)
+        empty(part)
         raise TransientError(f"another length: {file.which}: found HTTP 416, wanted the rest of the file")
     error = answered(status, file.which)
     raise PauseError(str(error), _retry_after(answer)) if isinstance(error, TransientError) else error
@@ -236,17 +234,17 @@ def _web_page(file: RemoteFile) -> SscError:
 
 
 def _check(file: RemoteFile, part: Path) -> None:
-    """A part against all that is known of the file; what fails is removed, so that the next try begins anew."""
+    """A part against all that is known of the file; what fails is emptied, so that the next try begins anew."""
     try:
         _check_size(file, part.stat().st_size)
         _check_digest(file, part)
         read_through(part, every=file.checksum is None)
     except DamagedError:
-        discard(part)
+        empty(part)
         raise
     except FAILURES as error:
         reason = str(explained(error, str(part), file.name)).replace(told(str(part), file.name), file.which)
-        discard(part)
+        empty(part)
         raise DamagedError(reason) from None
 
 

@@ -349,9 +349,10 @@ def test_a_file_cut_on_disk_is_fetched_again(server, downloader, geotiff):
     assert len(server.asked) == 2
 
 
-def test_several_downloaders_of_one_file_end_with_one(server, tmp_path, geotiff):
-    """Each has its own locks on its own open files, as processes have."""
-    server.step = 100_000
+@pytest.mark.parametrize("faults", [[], ["flip"], ["cut 100000", "429", "flip"]])
+def test_several_downloaders_of_one_file_end_with_one(server, tmp_path, geotiff, faults):
+    """Each has its own locks on its own open files, as processes have; a try that failed lets nobody else in."""
+    server.step, server.faults = 100_000, list(faults)
 
     def fetch(_):
         with requests.Session() as session, Downloader(session, tmp_path / "cache", patience=QUICK) as downloader:
@@ -359,7 +360,7 @@ def test_several_downloaders_of_one_file_end_with_one(server, tmp_path, geotiff)
 
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(fetch, range(3))) == [geotiff] * 3
-    assert len(server.asked) == 1
+    assert len(server.asked) == 1 + len(faults)
     assert left(tmp_path / "cache") == [NAME]
 
 
@@ -426,6 +427,13 @@ def test_a_folder_of_other_files_is_no_cache(tmp_path):
     with pytest.raises(InputError, match="not a cache"):
         Cache(tmp_path, 1000)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_a_cache_that_cannot_be_written_is_told(server, downloader, tmp_path):
+    (tmp_path / "cache" / f".{NAME}.part").mkdir()
+    error = one(downloader, remote(server)).error
+    assert isinstance(error, TransientError)
+    assert "no use of the cache" in str(error)
 
 
 def test_requests_are_spread_by_the_rate(session, server, tmp_path):

@@ -21,7 +21,7 @@ from models.bandtable import table_of
 from models.cards import load_weights, read_card
 from models.devices import BF16_TOLERANCE, PlacedNetwork
 from models.masker import load_masker
-from models.multitask import NetworkConfig, build_network
+from models.multitask import NetworkConfig, bake, build_network
 from ssc.bands import CODES, SIX, Band, Product, Sensor, responses
 from ssc.errors import BandError, InputError
 from ssc.granules import find
@@ -410,3 +410,13 @@ def test_wrong_use_is_one_clear_line(masker, asked, said, card_path, s30, predic
     assert said in err
     assert len(err.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_baked_network_is_made_of_the_layers_of_one_for_fixed_bands():
+    """So it costs what that costs: `make bench` has the ratio."""
+    fixed = build_network(NetworkConfig())
+    baked = bake(build_network(NetworkConfig(stem="spectral", bands=tuple(Band))), responses(None, SIX), SIX)
+    layers = [[(name, type(layer)) for name, layer in network.named_modules()] for network in (fixed, baked)]
+    assert layers[0] == layers[1]
+    shapes = [{name: value.shape for name, value in network.state_dict().items()} for network in (fixed, baked)]
+    assert shapes[0] == shapes[1]
